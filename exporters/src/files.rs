@@ -1,0 +1,127 @@
+//! Files that appear whole or not at all, and I/O errors that carry their path.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// An I/O failure, with what was being done and the path it was done to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`", path.display())]
+pub struct FileError {
+    /// What was being done, as an infinitive: `read`, `write`, `create the folder`.
+    pub action: &'static str,
+    /// The path it was done to.
+    pub path: PathBuf,
+    /// What the operating system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Ties an I/O error to the action and the path it belongs to.
+    pub fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// The likely fix, where the operating system's answer points to one.
+    pub fn hint(&self) -> Option<String> {
+        match self.source.kind() {
+            io::ErrorKind::NotFound => Some(format!(
+                "check that `{}` exists and is spelled correctly",
+                self.path.display()
+            )),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some("choose a place you may write to, or change its permissions".into())
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some space or write to another disk; no partial file was left".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// [`FileError`] with the path.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(|source| FileError::new("read", path, source))
+}
+
+/// Creates a folder and its parents.
+///
+/// # Errors
+/// [`FileError`] with the path.
+pub fn create_folder(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(|source| FileError::new("create the folder", path, source))
+}
+
+/// Writes a file so that it appears whole or not at all: written beside its place, synced, renamed.
+/// Where `fill` or the disk fails, an older file at `path` stays as it was and nothing new is left.
+///
+/// # Errors
+/// [`FileError`] with the path, whichever step failed.
+pub fn write_whole(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let failed = |source| FileError::new("write", path, source);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if path.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let mut beside = tempfile::Builder::new()
+        .prefix(".incept-")
+        .suffix(".partial")
+        .permissions(permissions())
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, beside.as_file_mut());
+    fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+    drop(writer);
+    beside.as_file().sync_all().map_err(failed)?;
+    beside.persist(path).map_err(|e| failed(e.error))?;
+    // The rename itself survives a power cut only once the folder is synced.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// A temporary file is private by default; a result is as readable as any file the user makes.
+fn permissions() -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+        write_whole(&path, |w| w.write_all(b"old")).unwrap();
+        let error = write_whole(&path, |w| {
+            w.write_all(b"half of the new")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("result.json"), "{error}");
+        assert!(error.hint().is_some());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_absent_folder_is_named() {
+        let error = write_whole(Path::new("/nonexistent/x.onnx"), |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/x.onnx"));
+    }
+}

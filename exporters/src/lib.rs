@@ -1,0 +1,2 @@
+//! Inception networks described once, and written as ONNX.
+pub mod files;

@@ -1,0 +1,2 @@
+//! The `incept` command.
+fn main() {}
