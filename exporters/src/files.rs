@@ -85,12 +85,16 @@ pub fn write_whole(
         .tempfile_in(folder)
         .map_err(failed)?;
     let mut writer = BufWriter::with_capacity(1 << 20, beside.as_file_mut());
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+    fill(&mut writer)
+        .and_then(|()| writer.flush())
+        .map_err(failed)?;
     drop(writer);
     beside.as_file().sync_all().map_err(failed)?;
     beside.persist(path).map_err(|e| failed(e.error))?;
     // The rename itself survives a power cut only once the folder is synced.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)
 }
 
 /// A temporary file is private by default; a result is as readable as any file the user makes.

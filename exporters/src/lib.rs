@@ -1,2 +1,11 @@
-//! Inception networks described once, and written as ONNX.
+//! Inception networks described once, and written as ONNX: no framework, no native library.
+//!
+//! - [`net`]: the language networks are written in, with shapes and costs;
+//! - [`zoo`]: the networks, one file each, one function per figure of the paper;
+//! - [`weights`]: named tensors, from a seed or a file.
+
 pub mod files;
+pub mod net;
+pub mod text;
+pub mod weights;
+pub mod zoo;

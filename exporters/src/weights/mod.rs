@@ -1,0 +1,181 @@
+//! Weights: named tensors, whether generated from a seed or read from a file.
+
+mod error;
+mod initial;
+mod safetensors_file;
+mod tensor;
+
+pub use error::{Misshapen, WeightsError};
+pub use initial::{initial_values, standard_normal, stream_key, uniform};
+pub use tensor::Tensor;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::net::Net;
+use crate::text::nearest;
+
+/// Where weights came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The portable generator, with this seed.
+    Seed(u64),
+    /// A file, or values made in memory, by this description.
+    Named(String),
+}
+
+/// Named float32 tensors, in the order of their names.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    tensors: BTreeMap<String, Tensor>,
+    source: Source,
+}
+
+impl Weights {
+    /// Initial weights for `net`: truncated normal scaled by fan-in, biases and offsets zero, factors and
+    /// variances one. Seed and tensor name alone decide the values: see [`initial_values`].
+    pub fn initial(net: &Net, seed: u64) -> Self {
+        let tensors = net
+            .parameters()
+            .into_par_iter()
+            .map(|parameter| {
+                let values = initial_values(seed, &parameter);
+                (parameter.name, Tensor::owned(parameter.shape, values))
+            })
+            .collect();
+        Self {
+            tensors,
+            source: Source::Seed(seed),
+        }
+    }
+
+    /// Reads a safetensors file by memory-mapping it; float16, bfloat16 and float64 become float32.
+    ///
+    /// # Errors
+    /// [`WeightsError`] with the path: absent, truncated, not safetensors, or another element type.
+    pub fn read(path: &Path) -> Result<Self, WeightsError> {
+        Ok(Self {
+            tensors: safetensors_file::read(path)?,
+            source: Source::Named(path.display().to_string()),
+        })
+    }
+
+    /// Weights made in memory, with a description of where they come from.
+    pub fn from_tensors(tensors: BTreeMap<String, Tensor>, source: impl Into<String>) -> Self {
+        Self {
+            tensors,
+            source: Source::Named(source.into()),
+        }
+    }
+
+    /// Writes a safetensors file, whole or not at all, with `metadata` in its header.
+    ///
+    /// # Errors
+    /// [`WeightsError`] with the path.
+    pub fn write(
+        &self,
+        path: &Path,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<(), WeightsError> {
+        safetensors_file::write(path, &self.tensors, metadata)
+    }
+
+    /// Where they came from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The tensors, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// Replaces or adds a tensor.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.tensors.insert(name.into(), tensor);
+    }
+
+    /// Checks that these are the weights of `net`: every tensor there, in its shape, finite, and none besides.
+    ///
+    /// # Errors
+    /// [`WeightsError::Mismatch`] with all that is missing, unused, misshapen or not finite, at once.
+    pub fn check(&self, net: &Net) -> Result<(), WeightsError> {
+        let wanted: BTreeMap<String, Vec<usize>> = net
+            .parameters()
+            .into_iter()
+            .map(|parameter| (parameter.name, parameter.shape))
+            .collect();
+        let unused: Vec<String> = self
+            .tensors
+            .keys()
+            .filter(|name| !wanted.contains_key(*name))
+            .cloned()
+            .collect();
+        let mut missing = vec![];
+        let mut misshapen = vec![];
+        for (name, expected) in &wanted {
+            match self.tensors.get(name) {
+                None => {
+                    let near = nearest(name, unused.iter().map(String::as_str));
+                    missing.push((name.clone(), near.map(str::to_string)));
+                }
+                Some(tensor) if tensor.shape() != expected => misshapen.push(Misshapen {
+                    name: name.clone(),
+                    expected: expected.clone(),
+                    found: tensor.shape().to_vec(),
+                }),
+                Some(_) => {}
+            }
+        }
+        let not_finite: Vec<(String, usize)> = self
+            .tensors
+            .par_iter()
+            .map(|(name, tensor)| {
+                let count = tensor
+                    .values()
+                    .iter()
+                    .filter(|value| !value.is_finite())
+                    .count();
+                (name.clone(), count)
+            })
+            .filter(|&(_, count)| count > 0)
+            .collect();
+        if missing.is_empty() && unused.is_empty() && misshapen.is_empty() && not_finite.is_empty()
+        {
+            return Ok(());
+        }
+        let network = net.name().to_string();
+        Err(WeightsError::Mismatch {
+            network,
+            missing,
+            unused,
+            misshapen,
+            not_finite,
+        })
+    }
+
+    /// SHA-256 over all tensors in the order of their names: for each, `name\0`, its dimensions joined by `x`,
+    /// `\0`, then its float32 values in little-endian order. The same weights have the same hash however they came.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, tensor) in &self.tensors {
+            let dimensions: Vec<String> = tensor.shape().iter().map(usize::to_string).collect();
+            hash.update(name.as_bytes());
+            hash.update(b"\0");
+            hash.update(dimensions.join("x").as_bytes());
+            hash.update(b"\0");
+            hash.update(tensor.bytes());
+        }
+        crate::text::hex(&hash.finalize())
+    }
+}
