@@ -3,5 +3,5 @@
 pub use incept_exporters as exporters;
 pub use incept_exporters::files;
 
-pub mod images;
 pub mod crops;
+pub mod images;
