@@ -5,3 +5,6 @@ pub use incept_exporters::files;
 
 pub mod crops;
 pub mod images;
+#[cfg(feature = "torch")]
+pub mod torch;
+pub mod training;
