@@ -18,10 +18,10 @@ mod jpeg;
 mod orientation;
 mod pillow;
 mod pixels;
-mod portable;
 mod resize;
 pub mod synthetic;
 
+pub(crate) use dataset::hexadecimal;
 pub use dataset::{Dataset, Sample};
 pub use decode::{DEFAULT_MAXIMUM_PIXELS, DecodeOptions, decode, decode_with, load, load_with};
 pub use encode::{contact_sheet, encode_jpeg, encode_png, write_png};
@@ -31,4 +31,4 @@ pub use pixels::RgbImage;
 pub use resize::{Filter, Resizer, SourceBox, resize};
 
 #[cfg(test)]
-mod comparison;
+pub(crate) mod comparison;

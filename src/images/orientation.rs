@@ -20,10 +20,8 @@ pub(super) fn orientation_of(bytes: &[u8]) -> u32 {
         return 1;
     };
     let field = fields.get_field(exif::Tag::Orientation, exif::In::PRIMARY);
-    match field.and_then(|field| field.value.get_uint(0)) {
-        Some(value @ 1..=8) => value,
-        _ => 1,
-    }
+    let value = field.and_then(|field| field.value.get_uint(0));
+    value.filter(|value| (1..=8).contains(value)).unwrap_or(1)
 }
 
 /// Turns the stored pixels upright.
