@@ -288,7 +288,9 @@ impl Model {
         let bias = |has: bool| has.then(|| variable(1));
         match node.op {
             Op::Input => Ok(x.shallow_clone()),
-            Op::Convolution { window, bias: has, .. } => {
+            Op::Convolution {
+                window, bias: has, ..
+            } => {
                 let (_, stride, padding) = arguments(window);
                 x.f_conv2d(variable(0), bias(has), stride, padding, [1, 1], 1)
             }
@@ -303,7 +305,9 @@ impl Model {
                 let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|n| Some(variable(n)));
                 // In float64 the native kernel is asked for, cuDNN having none.
                 let cudnn = self.kind == Kind::Float;
-                x.f_batch_norm(gamma, beta, mean, variance, training, momentum, epsilon, cudnn)
+                x.f_batch_norm(
+                    gamma, beta, mean, variance, training, momentum, epsilon, cudnn,
+                )
             }
             // Neither batch normalisation nor a sum needs its own output for its gradient, so ReLU may overwrite it.
             Op::Relu if sole => x.shallow_clone().f_relu_(),
@@ -350,7 +354,13 @@ fn arguments(window: Window) -> ([i64; 2], [i64; 2], [i64; 2]) {
 fn dropout_mask(node: &str, seed: u64, like: &Tensor, keep: f64) -> Result<Tensor, TchError> {
     let key = stream_key(seed, node);
     let mask: Vec<f32> = (0..like.numel() as u64)
-        .map(|index| if uniform(key, index) < keep { (1.0 / keep) as f32 } else { 0.0 })
+        .map(|index| {
+            if uniform(key, index) < keep {
+                (1.0 / keep) as f32
+            } else {
+                0.0
+            }
+        })
         .collect();
     Tensor::f_from_slice(&mask)?
         .f_view(like.size().as_slice())?

@@ -100,7 +100,10 @@ impl Layout {
             .filter_map(|Variable { parameter, offset }| {
                 let values = values.get(*offset..offset + parameter.elements())?;
                 let name = format!("{prefix}{}", parameter.name);
-                Some((name, Tensor::owned(parameter.shape.clone(), values.to_vec())))
+                Some((
+                    name,
+                    Tensor::owned(parameter.shape.clone(), values.to_vec()),
+                ))
             })
             .collect()
     }

@@ -131,7 +131,7 @@ impl Optimizer {
             let decay = weights
                 .f_narrow(0, 0, self.decayed)?
                 .f_mul_scalar(weight_decay)?;
-            gradient.f_narrow(0, 0, self.decayed)?.f_add_(&decay)?;
+            let _ = gradient.f_narrow(0, 0, self.decayed)?.f_add_(&decay)?;
         }
         let mut norm = None;
         if let Some(limit) = clip_norm {
@@ -159,7 +159,10 @@ impl Optimizer {
                 let _ = weights.f_sub_(&self.accumulated)?;
             }
             (Rule::Momentum { momentum } | Rule::RmsProp { momentum, .. }, _) => {
-                let _ = self.accumulated.f_mul_scalar_(momentum)?.f_add_(&gradient)?;
+                let _ = self
+                    .accumulated
+                    .f_mul_scalar_(momentum)?
+                    .f_add_(&gradient)?;
                 let _ = weights.f_sub_(&self.accumulated.f_mul_scalar(learning_rate)?)?;
             }
         }
