@@ -19,6 +19,7 @@ mod error;
 mod geometry;
 mod plan;
 mod render;
+mod standard;
 mod text;
 
 pub use error::CropError;
