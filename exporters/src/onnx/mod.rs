@@ -26,7 +26,7 @@ mod read;
 mod write;
 
 pub use error::ExportError;
-pub use metadata::{INPUT_NAME, NetworkFacts};
+pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
 pub use options::{
     Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, NEWEST_OPSET, OLDEST_OPSET, Output,
 };
