@@ -121,14 +121,18 @@ impl Runtime for Ort {
 
     fn version(&self) -> Result<String, RuntimeError> {
         self.builder(LoadOptions::default())?;
-        // "ORT Build Info: git-branch=rel-1.31.1, git-commit-id=..., ..."
-        let info = ort::info();
-        let branch = info
-            .split("git-branch=")
-            .nth(1)
-            .and_then(|rest| rest.split(',').next());
-        let version = branch.map_or(info, |branch| branch.trim_start_matches("rel-"));
-        Ok(format!("ONNX Runtime {version}"))
+        // The library's build information names no version where it was built from a detached commit; its file does:
+        // libonnxruntime.so is a link to libonnxruntime.so.1.31.1.
+        let file = library().canonicalize().ok();
+        let name = file
+            .as_deref()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str());
+        let version = name.and_then(|name| name.split(".so.").nth(1));
+        Ok(format!(
+            "ONNX Runtime {}",
+            version.unwrap_or("of unknown version")
+        ))
     }
 
     fn load(&self, model: &[u8], options: LoadOptions) -> Result<Box<dyn Session>, RuntimeError> {

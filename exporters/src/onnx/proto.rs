@@ -1,6 +1,6 @@
 //! The part of ONNX's protobuf schema (onnx.proto3, IR version 7 to 13) that incept writes and reads.
 //!
-//! Field numbers are the schema's. Fields that are not declared here are skipped when reading.
+//! Field numbers are the schema's; lists are unpacked, as its proto2 form has them and some readers demand. Fields that are not declared here are skipped when reading.
 
 use prost::bytes::Bytes;
 use prost::{Enumeration, Message};
@@ -89,7 +89,7 @@ pub struct AttributeProto {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
-    #[prost(int64, repeated, tag = "8")]
+    #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
@@ -108,7 +108,7 @@ pub enum AttributeType {
 /// A tensor's values.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
-    #[prost(int64, repeated, tag = "1")]
+    #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     pub data_type: i32,

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 use prost::bytes::Bytes;
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+};
 
 use super::NetworkFacts;
-use super::proto::{Dimension, GraphProto, ModelProto, ValueInfoProto};
+use super::proto::{Dimension, GraphProto, MODEL_GRAPH, ModelProto, ValueInfoProto};
 
 /// Bytes that are not an ONNX model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -140,10 +143,8 @@ impl ModelFacts {
     }
 }
 
-/// The same model with these values as further outputs, after the ones it has.
-///
-/// Protobuf defines that encodings one after the other are merged, lists appended: so outputs are added without
-/// touching a byte of the rest, whatever it holds.
+/// The same model with these values as further outputs, after the ones it has. Only the graph's length and its end
+/// change: every other byte stays as it was, whatever it holds.
 ///
 /// # Errors
 /// [`ReadError`] for anything but a whole ONNX model.
@@ -170,14 +171,29 @@ pub fn with_outputs(bytes: &Bytes, names: &[String]) -> Result<Vec<u8>, ReadErro
             })
         })
         .collect();
-    let addition = ModelProto {
-        graph: Some(GraphProto {
-            output,
-            ..Default::default()
-        }),
+    let addition = GraphProto {
+        output,
         ..Default::default()
-    };
-    let mut extended = bytes.to_vec();
-    addition.encode(&mut extended).ok();
+    }
+    .encode_to_vec();
+
+    let mut rest = bytes.clone();
+    let mut extended = Vec::with_capacity(bytes.len() + addition.len() + 16);
+    while !rest.is_empty() {
+        let field = rest.clone();
+        let (number, wire) = decode_key(&mut rest)?;
+        if (number, wire) == (MODEL_GRAPH, WireType::LengthDelimited) {
+            let length = decode_varint(&mut rest)? as usize;
+            // The model was decoded above: the length lies within the bytes.
+            let graph = rest.split_to(length.min(rest.len()));
+            encode_key(number, wire, &mut extended);
+            encode_varint((graph.len() + addition.len()) as u64, &mut extended);
+            extended.extend_from_slice(&graph);
+            extended.extend_from_slice(&addition);
+        } else {
+            skip_field(wire, number, &mut rest, DecodeContext::default())?;
+            extended.extend_from_slice(&field[..field.len() - rest.len()]);
+        }
+    }
     Ok(extended)
 }
