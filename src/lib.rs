@@ -6,6 +6,7 @@ pub use incept_exporters::files;
 
 pub mod cli;
 pub mod crops;
+pub mod evaluate;
 pub mod images;
 pub mod parity;
 pub mod provenance;

@@ -74,6 +74,9 @@ failures!(
     incept_exporters::onnx::ExportError,
     incept_exporters::weights::WeightsError,
     incept_exporters::zoo::ZooError,
+    crate::evaluate::EvaluateError,
+    crate::images::ImageError,
+    crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,
     crate::runtime::RuntimeError,
 );

@@ -2,12 +2,15 @@
 
 mod check;
 mod doctor;
+mod eval;
 mod export;
 mod failure;
 mod info;
 mod list;
 mod network;
 mod output;
+mod progress;
+mod synth;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,8 @@ enum Command {
     Info(info::Arguments),
     Export(export::Arguments),
     Check(check::Arguments),
+    Eval(eval::Arguments),
+    Synth(synth::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -51,6 +56,8 @@ pub fn main() -> ExitCode {
         Command::Info(arguments) => info::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Synth(arguments) => synth::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {
