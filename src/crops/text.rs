@@ -124,7 +124,7 @@ impl CropPlan {
         })
     }
 
-    /// SHA-256, in hexadecimal, of what decides the pixels: all that [`CropPlan::to_string`] prints from
+    /// SHA-256, in hexadecimal, of what decides the pixels: all that printing the plan shows from
     /// its second line on, that is, everything but name and note.
     pub fn sha256(&self) -> String {
         crate::images::hexadecimal(&Sha256::digest(self.geometry()))
