@@ -6,7 +6,7 @@ for variable in RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTDOCFLAGS CARGO_ENCODED_RUS
     CARGO_BUILD_TARGET CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR LIBTORCH LIBTORCH_LIB LIBTORCH_INCLUDE LIBTORCH_STATIC LIBTORCH_USE_PYTORCH \
     LIBTORCH_CXX11_ABI LIBTORCH_BYPASS_VERSION_CHECK; do
     if [[ -n ${!variable:-} ]]; then
-        echo "note: $variable is set and left out of account here" >&2
+        echo "note: $variable is set, and is ignored here" >&2
         unset "$variable"
     fi
 done

@@ -157,7 +157,9 @@ fi
 
 downloads=$runtime/downloads
 # What an interrupted run has left. Whole wheels stay in downloads/ and are used again.
-rm -rf "$runtime/unpacking" "$downloads/temporary"
+remove_leftovers() { rm -rf "$runtime/unpacking" "$downloads/temporary"; }
+remove_leftovers
+trap remove_leftovers EXIT
 mkdir -p "$downloads/temporary"
 # pip unpacks and moves large files through its temporary folder: /tmp is often small, and on another disk.
 TMPDIR=$(pwd)/$downloads/temporary
@@ -189,7 +191,8 @@ fetch() {
             --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
             --dest "$downloads" --requirement "$downloads/temporary/$name.txt" ||
             fail "could not download $name $version" \
-                "run this again when the connection is back: what is already fetched is kept; pip's settings for proxies and mirrors are honoured"
+                "see pip's message above; if it is the connection, run this again: what is already fetched is kept" \
+                "pip's settings for proxies and mirrors are honoured"
         find_wheel || fail "the wheel of $name $version does not have the pinned hash $hash"
     fi
 }
@@ -254,6 +257,6 @@ for folder in "${missing[@]}"; do
     install "$folder"
     echo "setup: $folder is ready ($((SECONDS - started)) s)"
 done
-rm -rf "$downloads/temporary"
+remove_leftovers
 [[ $keep_downloads == yes ]] || rmdir --ignore-fail-on-non-empty "$downloads"
 echo "setup: all present in $runtime: ${folders[*]}"
