@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Scripts that call this test or are called before it.
-const SCRIPTS: &[&str] = &["./scripts/test.sh", "./scripts/demo.sh", "./scripts/setup.sh"];
+const SCRIPTS: &[&str] = &[
+    "./scripts/test.sh",
+    "./scripts/demo.sh",
+    "./scripts/setup.sh",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,7 +58,11 @@ fn commands(text: &str) -> Vec<String> {
 #[test]
 fn every_command_shown_runs() {
     let binary = Path::new(env!("CARGO_BIN_EXE_incept")).parent().unwrap();
-    let search = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let search = format!(
+        "{}:{}",
+        binary.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     let mut ran = 0;
     for document in documents() {
         let folder = tempfile::tempdir().unwrap();
@@ -63,7 +71,10 @@ fn every_command_shown_runs() {
                 continue;
             }
             let name = document.strip_prefix(root()).unwrap().display();
-            assert!(command.starts_with("incept "), "{name}: `{command}` is no incept command: who runs it?");
+            assert!(
+                command.starts_with("incept "),
+                "{name}: `{command}` is no incept command: who runs it?"
+            );
             println!("{name}: {command}");
             let output = Command::new("sh")
                 .args(["-c", &command])
@@ -72,7 +83,11 @@ fn every_command_shown_runs() {
                 .output()
                 .unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{name}: `{command}` failed ({}):\n{errors}", output.status);
+            assert!(
+                output.status.success(),
+                "{name}: `{command}` failed ({}):\n{errors}",
+                output.status
+            );
             ran += 1;
         }
     }

@@ -70,7 +70,7 @@ def turned(layer: ConvNormAct) -> ConvNormAct:
 
 def head(features: int) -> list[tuple[str, nn.Module]]:
     pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return [("average_pool", pool), ("logits", nn.Linear(features, 1000))]
+    return [("features", pool), ("logits", nn.Linear(features, 1000))]
 
 
 def stem_of_figure_3() -> nn.Sequential:
