@@ -29,6 +29,8 @@ done
 mkdir -p target/test-logs
 summary=()
 number=0
+total_passed=0
+total_ignored=0
 
 # Runs one step: a line when it starts, a line with its time and what it found; its output only where it failed.
 step() {
@@ -45,6 +47,8 @@ step() {
     if grep -q '^test result: ' "$log"; then
         passed=$(awk '/^test result: / { n += $4 } END { print n + 0 }' "$log")
         ignored=$(awk '/^test result: / { n += $8 } END { print n + 0 }' "$log")
+        total_passed=$((total_passed + passed))
+        total_ignored=$((total_ignored + ignored))
         found="$passed tests passed"
         [[ $ignored == 0 ]] || found+=", $ignored ignored"
         found+=", "
@@ -69,4 +73,5 @@ step "tests, all features" cargo test --locked --release --package incept --all-
 echo
 printf '%s\n' "${summary[@]}"
 printf '  %-58s %d min %d s\n' "in all" $((SECONDS / 60)) $((SECONDS % 60))
+echo "$total_passed passed, 0 failed, $total_ignored skipped"
 echo "DONE"
