@@ -1,2 +1,7 @@
 //! The `incept` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    incept::cli::main()
+}

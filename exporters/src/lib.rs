@@ -2,10 +2,12 @@
 //!
 //! - [`net`]: the language networks are written in, with shapes and costs;
 //! - [`zoo`]: the networks, one file each, one function per figure of the paper;
-//! - [`weights`]: named tensors, from a seed or a file.
+//! - [`weights`]: named tensors, from a seed or a file;
+//! - [`onnx`]: the file format, emission, reading.
 
 pub mod files;
 pub mod net;
+pub mod onnx;
 pub mod text;
 pub mod weights;
 pub mod zoo;

@@ -308,7 +308,7 @@ impl Flow<'_> {
         let dropout = Op::Dropout {
             keep_probability: options.dropout_keep_probability,
         };
-        let pooled = self.end("average_pool", Op::GlobalAveragePool);
+        let pooled = self.end("features", Op::GlobalAveragePool);
         let kept = pooled.add("dropout", dropout, &[&pooled]);
         let logits = kept.end(
             "logits",

@@ -6,8 +6,11 @@ mod safetensors_file;
 mod tensor;
 
 pub use error::{Misshapen, WeightsError};
-pub use initial::{initial_values, standard_normal, stream_key, uniform};
+pub use initial::{
+    initial_values, random_image, randomised_values, standard_normal, stream_key, uniform,
+};
 pub use tensor::Tensor;
+pub(crate) use tensor::little_endian;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +18,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::net::Net;
+use crate::net::{Net, Parameter};
 use crate::text::nearest;
 
 /// Where weights came from.
@@ -38,17 +41,19 @@ impl Weights {
     /// Initial weights for `net`: truncated normal scaled by fan-in, biases and offsets zero, factors and
     /// variances one. Seed and tensor name alone decide the values: see [`initial_values`].
     pub fn initial(net: &Net, seed: u64) -> Self {
-        let tensors = net
-            .parameters()
-            .into_par_iter()
-            .map(|parameter| {
-                let values = initial_values(seed, &parameter);
-                (parameter.name, Tensor::owned(parameter.shape, values))
-            })
-            .collect();
         Self {
-            tensors,
+            tensors: generate(net, |p| initial_values(seed, p)),
             source: Source::Seed(seed),
+        }
+    }
+
+    /// Weights for tests of parity: biases and batch-norm statistics that leave nothing at 0 or 1, see
+    /// [`randomised_values`].
+    pub fn randomised(net: &Net, seed: u64) -> Self {
+        let source = Source::Named(format!("randomised, seed {seed}"));
+        Self {
+            tensors: generate(net, |p| randomised_values(seed, p)),
+            source,
         }
     }
 
@@ -178,4 +183,12 @@ impl Weights {
         }
         crate::text::hex(&hash.finalize())
     }
+}
+
+fn generate(net: &Net, values: impl Fn(&Parameter) -> Vec<f32> + Sync) -> BTreeMap<String, Tensor> {
+    let tensor = |parameter: Parameter| {
+        let values = values(&parameter);
+        (parameter.name, Tensor::owned(parameter.shape, values))
+    };
+    net.parameters().into_par_iter().map(tensor).collect()
 }

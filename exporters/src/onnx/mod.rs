@@ -1,0 +1,34 @@
+//! ONNX files: emission from a network's description, and reading back what they say of themselves.
+//!
+//! ```
+//! use incept_exporters::{net::NetOptions, onnx, weights::Weights, zoo};
+//!
+//! let options = NetOptions { classes: 10, width_multiplier: 0.1, ..NetOptions::default() }.image_size(75);
+//! let net = zoo::find("inception_resnet_v1", None)?.build(&options)?;
+//! let weights = Weights::initial(&net, 0);
+//! let model = onnx::to_bytes(&net, &weights, &onnx::ExportOptions::default())?;
+//! let facts = onnx::ModelFacts::read(&model.into())?;
+//! assert_eq!(facts.network.unwrap().name, "inception_resnet_v1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod fold;
+mod graph;
+mod metadata;
+mod options;
+#[expect(
+    missing_docs,
+    reason = "the fields are those of ONNX's schema, which documents them"
+)]
+pub mod proto;
+mod read;
+mod write;
+
+pub use error::ExportError;
+pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
+pub use options::{
+    Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, NEWEST_OPSET, OLDEST_OPSET, Output,
+};
+pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
+pub use write::{to_bytes, write};

@@ -1,0 +1,71 @@
+//! `incept doctor`
+
+use clap::Args;
+
+use super::output::{Align, message, print, table};
+use super::{Failure, Outcome};
+use crate::runtime::REGISTRY;
+
+/// Show which runtimes and devices are found, and how to get the missing ones
+#[derive(Debug, Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn run(_: &Arguments) -> Result<Outcome, Failure> {
+    let mut rows = vec![];
+    let mut hints = vec![];
+    for runtime in REGISTRY {
+        let (state, version) = match runtime.version() {
+            Ok(version) => ("found", version),
+            Err(error) => {
+                hints.extend(
+                    error
+                        .hint()
+                        .map(|hint| format!("{}: {hint}", runtime.name())),
+                );
+                ("missing", error.to_string())
+            }
+        };
+        rows.push(vec![
+            runtime.name().into(),
+            state.into(),
+            runtime.device().into(),
+            version,
+        ]);
+    }
+    rows.push(libtorch(&mut hints));
+    let columns = [
+        ("runtime", Align::Left),
+        ("state", Align::Left),
+        ("device", Align::Left),
+        ("version", Align::Left),
+    ];
+    print(&table(&columns, &rows))?;
+    hints
+        .iter()
+        .for_each(|hint| message(&format!("hint: {hint}")));
+    Ok(Outcome::Done)
+}
+
+#[cfg(feature = "torch")]
+fn libtorch(_: &mut Vec<String>) -> Vec<String> {
+    vec![
+        "libtorch".into(),
+        "found".into(),
+        "CPU".into(),
+        "libtorch 2.11.0".into(),
+    ]
+}
+
+#[cfg(not(feature = "torch"))]
+fn libtorch(hints: &mut Vec<String>) -> Vec<String> {
+    hints.push(
+        "libtorch: run ./scripts/setup.sh and build with `cargo build --release --features torch`"
+            .into(),
+    );
+    vec![
+        "libtorch".into(),
+        "missing".into(),
+        String::new(),
+        "this build has no feature `torch`".into(),
+    ]
+}

@@ -1,0 +1,72 @@
+//! The command line: one file per subcommand, each parsing, calling the library and printing. No logic.
+
+mod check;
+mod doctor;
+mod eval;
+mod export;
+mod failure;
+mod info;
+mod list;
+mod network;
+mod output;
+mod progress;
+mod synth;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// What a finished subcommand means for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// 0: done, and what was checked holds.
+    Done,
+    /// 1: it ran, and what was checked does not hold.
+    CheckFailed,
+}
+
+/// Inception-v4, Inception-ResNet-v1 and -v2: export to ONNX, train, check parity, evaluate with the paper's crops.
+#[derive(Debug, Parser)]
+#[command(name = "incept", version, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 done (for `check`: parity holds), 1 the check failed, 2 it could not run."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::Arguments),
+    Info(info::Arguments),
+    Export(export::Arguments),
+    Check(check::Arguments),
+    Eval(eval::Arguments),
+    Synth(synth::Arguments),
+    Doctor(doctor::Arguments),
+}
+
+/// Runs the program: 0 done, 1 a check failed, 2 it could not run.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::List(arguments) => list::run(&arguments),
+        Command::Info(arguments) => info::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Synth(arguments) => synth::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::CheckFailed) => ExitCode::from(1),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! `incept check`: an exported model in each runtime, against libtorch in float64 built from the same description.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use incept_exporters::files::{self, FileError};
+use incept_exporters::net::{Net, NodeId};
+use incept_exporters::onnx::{self, ModelFacts, ReadError, RebuildError};
+use incept_exporters::weights::{Weights, WeightsError, random_image};
+use ndarray::{ArrayD, IxDyn};
+use serde::{Deserialize, Serialize};
+
+use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, compare};
+use crate::provenance::Provenance;
+use crate::runtime::{self, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+
+/// What a check compares.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// Runtimes by name; [`runtime::DEFAULT`] where empty.
+    pub runtimes: Vec<String>,
+    /// The weights the model was exported from; not needed where it was exported from a seed.
+    pub weights: Option<PathBuf>,
+    /// Images in each batch that is run.
+    pub batches: Vec<usize>,
+    /// Every layer's value rather than every stage's.
+    pub layers: bool,
+    /// See [`FORMULA`].
+    pub tolerance: f64,
+    /// Seed of the input images.
+    pub seed: u64,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self {
+            runtimes: vec![],
+            weights: None,
+            batches: vec![1, 3],
+            layers: false,
+            tolerance: DEFAULT_TOLERANCE,
+            seed: 0,
+        }
+    }
+}
+
+/// A check that could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ParityError {
+    /// The model or a result cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The model is not ONNX.
+    #[error("cannot read the model `{}`", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ReadError,
+    },
+    /// The model does not say which network it is.
+    #[error("`{}` does not name its network: expected metadata `incept.network`, found none", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The model names a network this version does not have.
+    #[error("`{}` names a network that cannot be built", path.display())]
+    Rebuild {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: RebuildError,
+    },
+    /// The reference needs weights.
+    #[error("`{}` was exported from a weights file: the reference needs it", path.display())]
+    WeightsNeeded {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The weights do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A runtime is missing or refuses the model.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A batch size that cannot be run.
+    #[error("batch size {found}: expected {expected}")]
+    Batch {
+        /// The sizes that can.
+        expected: String,
+        /// The size given.
+        found: usize,
+    },
+    /// libtorch failed.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Torch(#[from] crate::torch::TorchError),
+}
+
+impl ParityError {
+    /// The fix, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Model { source, .. } => source.hint(),
+            Self::Foreign { .. } => {
+                Some("`incept check` takes models that `incept export` wrote".into())
+            }
+            Self::WeightsNeeded { .. } => {
+                Some("give the file it was exported from: --weights FILE".into())
+            }
+            Self::Weights(error) => error.hint(),
+            Self::Runtime(error) => error.hint(),
+            Self::Rebuild { .. } | Self::Batch { .. } => None,
+            #[cfg(feature = "torch")]
+            Self::Torch(error) => error.hint(),
+        }
+    }
+}
+
+/// One runtime's comparisons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeChecked {
+    /// Its name at the command line.
+    pub runtime: String,
+    /// Its version.
+    pub version: String,
+    /// The device it computed on.
+    pub device: String,
+    /// Every value of every batch, in the network's order.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParityReport {
+    /// `incept.check/1`.
+    pub schema: String,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// The network's name.
+    pub network: String,
+    /// Its variant.
+    pub variant: String,
+    /// What the runtimes were compared with.
+    pub reference: String,
+    /// The verdict's formula.
+    pub formula: String,
+    /// The tolerance in it.
+    pub tolerance: f64,
+    /// What the reader should know besides.
+    pub notes: Vec<String>,
+    /// Each runtime's comparisons.
+    pub runtimes: Vec<RuntimeChecked>,
+    /// Whether something was compared and all of it holds.
+    pub holds: bool,
+}
+
+impl ParityReport {
+    /// The comparison with the largest relative error, or one that failed without numbers.
+    pub fn worst(&self) -> Option<(&RuntimeChecked, &Comparison)> {
+        let error = |c: &Comparison| c.metrics.map_or(f64::INFINITY, |m| m.relative_error);
+        let all = self
+            .runtimes
+            .iter()
+            .flat_map(|r| r.comparisons.iter().map(move |c| (r, c)));
+        all.max_by(|a, b| error(a.1).total_cmp(&error(b.1)))
+    }
+}
+
+/// Runs the model in every runtime and compares its outputs and every stage's (or layer's) with the reference:
+/// libtorch in float64, or without the feature `torch` the first runtime.
+///
+/// # Errors
+/// [`ParityError`] where a part could not run at all; a difference is not an error but in the report.
+pub fn check(
+    model: &Path,
+    options: &CheckOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<ParityReport, ParityError> {
+    let bytes = files::read(model)?.into();
+    let facts = ModelFacts::read(&bytes).map_err(|source| ParityError::Model {
+        path: model.into(),
+        source,
+    })?;
+    let network = facts
+        .network
+        .as_ref()
+        .ok_or_else(|| ParityError::Foreign { path: model.into() })?;
+    let net = network.build().map_err(|source| ParityError::Rebuild {
+        path: model.into(),
+        source,
+    })?;
+    let nodes = compared_nodes(&net, &facts, options.layers);
+    let names: Vec<String> = nodes.iter().map(|&id| net.at(id).name.clone()).collect();
+    let batches = batches(&facts, &options.batches)?;
+    let extended = onnx::with_outputs(&bytes, &names).map_err(|source| ParityError::Model {
+        path: model.into(),
+        source,
+    })?;
+    drop(bytes);
+
+    let mut provenance = Provenance::of_this_run();
+    provenance.add_file(model)?;
+    let mut notes = vec![];
+    let mut oracle = Oracle::new(&net, network, model, options, &mut provenance, &mut notes)?;
+
+    let asked: Vec<&str> = match options.runtimes.as_slice() {
+        [] => runtime::DEFAULT.to_vec(),
+        named => named.iter().map(String::as_str).collect(),
+    };
+    let runtimes = asked
+        .into_iter()
+        .map(runtime::find)
+        .collect::<Result<Vec<&dyn Runtime>, _>>()?;
+    let mut sessions: Vec<Box<dyn Session>> = vec![];
+    let mut checked = vec![];
+    for runtime in runtimes {
+        progress(&format!("loading the model in {}", runtime.name()));
+        let version = runtime.version()?;
+        provenance
+            .runtimes
+            .push(format!("{version}, {}", runtime.device()));
+        sessions.push(runtime.load(&extended, LoadOptions::default())?);
+        checked.push(RuntimeChecked {
+            runtime: runtime.name().into(),
+            version,
+            device: runtime.device().into(),
+            comparisons: vec![],
+        });
+    }
+    for &batch in &batches {
+        let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
+        let elements = shape.iter().product();
+        let image = ArrayD::from_shape_fn(IxDyn(&shape), {
+            let mut values = random_image(options.seed, elements).into_iter();
+            move |_| values.next().unwrap_or(0.0)
+        });
+        progress(&format!("computing the reference, batch {batch}"));
+        let mut reference = oracle.run(&image, &nodes)?;
+        for (session, checked) in sessions.iter_mut().zip(&mut checked) {
+            progress(&format!("running {}, batch {batch}", checked.runtime));
+            let outputs = session.run(image.view())?;
+            let Some(reference) = &reference else {
+                // The first runtime is the reference of the others.
+                reference = Some(reference_from(outputs, &names));
+                continue;
+            };
+            checked
+                .comparisons
+                .extend(names.iter().zip(reference).map(|(name, expected)| {
+                    let Some(expected) = expected else {
+                        return Comparison::missing(name, batch, &[]);
+                    };
+                    match outputs.iter().find(|(output, _)| output == name) {
+                        Some((_, found)) => {
+                            compare(name, expected.view(), found.view(), options.tolerance)
+                        }
+                        None => Comparison::missing(name, batch, expected.shape()),
+                    }
+                }));
+        }
+    }
+    if oracle.is_first_runtime() {
+        notes.push("this build has no libtorch (feature `torch`): runtimes were compared with each other, not with a reference".into());
+        if checked.len() < 2 {
+            notes.push("only one runtime ran: nothing was compared".into());
+        }
+    }
+    let mut all = checked
+        .iter()
+        .flat_map(|runtime| &runtime.comparisons)
+        .peekable();
+    let holds = all.peek().is_some() && all.all(|comparison| comparison.verdict.holds());
+    Ok(ParityReport {
+        schema: "incept.check/1".into(),
+        provenance,
+        network: net.name().into(),
+        variant: net.variant().into(),
+        reference: oracle.describe(checked.first()),
+        formula: FORMULA.into(),
+        tolerance: options.tolerance,
+        notes,
+        runtimes: checked,
+        holds,
+    })
+}
+
+/// The nodes whose values the file computes: every stage's output, or every layer's.
+fn compared_nodes(net: &Net, facts: &ModelFacts, layers: bool) -> Vec<NodeId> {
+    let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
+    let there = |id: &NodeId| computed.contains(net.at(*id).name.as_str());
+    if layers {
+        net.nodes()
+            .iter()
+            .filter_map(|node| net.id(&node.name))
+            .filter(there)
+            .collect()
+    } else {
+        net.stages()
+            .iter()
+            .map(|stage| stage.output)
+            .filter(there)
+            .collect()
+    }
+}
+
+/// The batch sizes to run: those asked for, or the one the file is fixed to.
+fn batches(facts: &ModelFacts, asked: &[usize]) -> Result<Vec<usize>, ParityError> {
+    let fixed = facts.inputs.first().and_then(|input| input.shape.first());
+    if let Some(Ok(fixed)) = fixed {
+        return Ok(vec![*fixed]);
+    }
+    match asked.iter().find(|&&batch| batch == 0 || batch > 4096) {
+        Some(&found) => Err(ParityError::Batch {
+            expected: "1 to 4096".into(),
+            found,
+        }),
+        None => Ok(asked.to_vec()),
+    }
+}
+
+fn reference_from(outputs: Vec<NamedOutput>, names: &[String]) -> Vec<Option<ArrayD<f64>>> {
+    let find = |name: &String| outputs.iter().find(|(output, _)| output == name);
+    names
+        .iter()
+        .map(|name| find(name).map(|(_, value)| value.mapv(f64::from)))
+        .collect()
+}
+
+/// The reference: libtorch in float64 where the build has it.
+struct Oracle {
+    #[cfg(feature = "torch")]
+    torch: crate::torch::Reference,
+}
+
+#[cfg(feature = "torch")]
+impl Oracle {
+    fn new(
+        net: &Net,
+        facts: &onnx::NetworkFacts,
+        model: &Path,
+        options: &CheckOptions,
+        provenance: &mut Provenance,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, ParityError> {
+        let weights = match (&options.weights, facts.seed) {
+            (Some(path), _) => {
+                provenance.add_file(path)?;
+                Weights::read(path)?
+            }
+            (None, Some(seed)) => Weights::initial(net, seed),
+            (None, None) => return Err(ParityError::WeightsNeeded { path: model.into() }),
+        };
+        weights.check(net)?;
+        let sha256 = weights.sha256();
+        if sha256 != facts.weights_sha256 {
+            notes.push(format!(
+                "the model was exported from other weights: expected SHA-256 {}, found {sha256}",
+                facts.weights_sha256
+            ));
+        }
+        Ok(Self {
+            torch: crate::torch::Reference::new(net, &weights)?,
+        })
+    }
+
+    fn run(
+        &mut self,
+        image: &ArrayD<f32>,
+        nodes: &[NodeId],
+    ) -> Result<Option<Vec<Option<ArrayD<f64>>>>, ParityError> {
+        Ok(Some(
+            self.torch
+                .run(image.view(), nodes)?
+                .into_iter()
+                .map(Some)
+                .collect(),
+        ))
+    }
+
+    fn is_first_runtime(&self) -> bool {
+        false
+    }
+
+    fn describe(&self, _: Option<&RuntimeChecked>) -> String {
+        "libtorch, float64, CPU, from the same description and weights".into()
+    }
+}
+
+#[cfg(not(feature = "torch"))]
+impl Oracle {
+    fn new(
+        _: &Net,
+        _: &onnx::NetworkFacts,
+        _: &Path,
+        options: &CheckOptions,
+        provenance: &mut Provenance,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, ParityError> {
+        if let Some(path) = &options.weights {
+            Weights::read(path)?;
+            provenance.add_file(path)?;
+            notes.push(
+                "--weights was read and not used: only libtorch (feature `torch`) needs it".into(),
+            );
+        }
+        Ok(Self {})
+    }
+
+    fn run(
+        &mut self,
+        _: &ArrayD<f32>,
+        _: &[NodeId],
+    ) -> Result<Option<Vec<Option<ArrayD<f64>>>>, ParityError> {
+        Ok(None)
+    }
+
+    fn is_first_runtime(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, first: Option<&RuntimeChecked>) -> String {
+        first.map_or_else(
+            || "none".into(),
+            |first| format!("{} (runtime `{}`)", first.version, first.runtime),
+        )
+    }
+}
