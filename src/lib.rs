@@ -10,4 +10,5 @@ pub mod evaluate;
 pub mod images;
 pub mod parity;
 pub mod provenance;
+pub mod report;
 pub mod runtime;
