@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod images;
 pub mod parity;
 pub mod provenance;
+pub mod report;
 pub mod runtime;
 #[cfg(feature = "torch")]
 pub mod torch;
