@@ -6,6 +6,8 @@ pub use incept_exporters::files;
 
 pub mod cli;
 pub mod crops;
+#[cfg(feature = "torch")]
+pub mod demo;
 pub mod evaluate;
 pub mod images;
 pub mod parity;

@@ -28,7 +28,10 @@ impl Arguments {
 
 #[cfg(not(feature = "torch"))]
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    Err(Failure::without_torch(&format!("the demonstration in `{}`", arguments.folder().display())))
+    Err(Failure::without_torch(&format!(
+        "the demonstration in `{}`",
+        arguments.folder().display()
+    )))
 }
 
 #[cfg(feature = "torch")]
@@ -36,10 +39,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     use super::output::{message, print};
     use crate::demo::{Settings, run};
 
-    let settings = if arguments.quick { Settings::quick() } else { Settings::full() };
+    let settings = if arguments.quick {
+        Settings::quick()
+    } else {
+        Settings::full()
+    };
     let mut screen = screen::Screen::new();
-    let files = run(&arguments.folder(), &settings, &mut |event| screen.show(&event))?;
-    print(&format!("{}\n{}\n", files.html.display(), files.markdown.display()))?;
+    let files = run(&arguments.folder(), &settings, &mut |event| {
+        screen.show(&event)
+    })?;
+    print(&format!(
+        "{}\n{}\n",
+        files.html.display(),
+        files.markdown.display()
+    ))?;
     if files.parity_holds {
         return Ok(Outcome::Done);
     }
@@ -66,32 +79,53 @@ mod screen {
 
     impl Screen {
         pub(super) fn new() -> Self {
-            Self { begun: Instant::now(), bar: None, training: None }
+            Self {
+                begun: Instant::now(),
+                bar: None,
+                training: None,
+            }
         }
 
         pub(super) fn show(&mut self, event: &DemoEvent<'_>) {
             match event {
-                DemoEvent::Part { number, of, title } => message(&format!("[{number}/{of}] {title}")),
+                DemoEvent::Part { number, of, title } => {
+                    message(&format!("[{number}/{of}] {title}"))
+                }
                 DemoEvent::Drawing(done, total) => self.count("images", *done, *total, ""),
-                DemoEvent::Evaluating(p) => self.count("images", p.images, p.total, &format!("{} crops", p.crops)),
+                DemoEvent::Evaluating(p) => {
+                    self.count("images", p.images, p.total, &format!("{} crops", p.crops))
+                }
                 DemoEvent::Training(event) => self.train(event),
                 DemoEvent::Checking(_) => {}
                 DemoEvent::Result(text) => {
                     self.clear();
-                    message(&format!("       {text} ({:.0} s)", self.begun.elapsed().as_secs_f64()));
+                    message(&format!(
+                        "       {text} ({:.0} s)",
+                        self.begun.elapsed().as_secs_f64()
+                    ));
                 }
             }
         }
 
         fn count(&mut self, unit: &str, done: usize, total: usize, message: &str) {
-            self.bar.get_or_insert_with(|| Bar::new(unit)).set(done as u64, total as u64, message);
+            self.bar
+                .get_or_insert_with(|| Bar::new(unit))
+                .set(done as u64, total as u64, message);
         }
 
         fn train(&mut self, event: &Event) {
             match event {
-                Event::Started { step, steps, .. } => self.training = Some(Progress::new("", *step, *steps)),
-                Event::Step { record, left } => self.training.iter_mut().for_each(|bar| bar.step(record, *left)),
-                Event::Validated(record) => self.training.iter_mut().for_each(|bar| bar.validation(record)),
+                Event::Started { step, steps, .. } => {
+                    self.training = Some(Progress::new("", *step, *steps))
+                }
+                Event::Step { record, left } => self
+                    .training
+                    .iter_mut()
+                    .for_each(|bar| bar.step(record, *left)),
+                Event::Validated(record) => self
+                    .training
+                    .iter_mut()
+                    .for_each(|bar| bar.validation(record)),
                 Event::Checkpoint(_) => {}
             }
         }

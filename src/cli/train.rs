@@ -43,8 +43,18 @@ fn train(config: &TrainingConfig, resume: bool) -> Result<Outcome, Failure> {
 
     let mut bar: Option<Progress> = None;
     let summary = crate::torch::train(config, resume, &mut |event| match event {
-        Event::Started { step, steps, images, validation_images, classes, parameters, resumed_from } => {
-            let from = resumed_from.as_ref().map(|path| format!(", continued from {}", path.display()));
+        Event::Started {
+            step,
+            steps,
+            images,
+            validation_images,
+            classes,
+            parameters,
+            resumed_from,
+        } => {
+            let from = resumed_from
+                .as_ref()
+                .map(|path| format!(", continued from {}", path.display()));
             message(&format!(
                 "{}: {parameters} parameters, {images} training and {validation_images} validation images of {classes} \
                  classes, {steps} steps of {} images{}",

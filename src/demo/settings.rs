@@ -28,3 +28,63 @@ pub struct Settings {
     /// Crop plans evaluated.
     pub crops: &'static [&'static str],
 }
+
+impl Settings {
+    /// About ten minutes on two cores: networks that visibly learn.
+    pub fn full() -> Self {
+        Self {
+            quick: false,
+            data: SyntheticOptions {
+                images: 2400,
+                validation_share: 1.0 / 6.0,
+                ..SyntheticOptions::default()
+            },
+            image_side: 75,
+            width: 0.25,
+            steps: 700,
+            batch_size: 32,
+            validate_every: 1,
+            crops: &["1", "12", "144"],
+        }
+    }
+
+    /// Under a minute: shows that every part runs.
+    pub fn quick() -> Self {
+        Self {
+            quick: true,
+            data: SyntheticOptions {
+                images: 160,
+                validation_share: 0.2,
+                ..SyntheticOptions::default()
+            },
+            width: 0.1,
+            steps: 12,
+            batch_size: 16,
+            validate_every: 1,
+            ..Self::full()
+        }
+    }
+
+    /// The configuration of one network's training.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a setting is out of its range.
+    pub(super) fn training(
+        &self,
+        network: &str,
+        folder: &Path,
+    ) -> Result<TrainingConfig, ConfigError> {
+        let text = format!(
+            "network = '{network}'\ndata = ''\noutput = ''\nsteps = {}\nbatch_size = {}\nvalidate_every = {}\n",
+            self.steps, self.batch_size, self.validate_every
+        );
+        let mut config = TrainingConfig::from_toml(&text, "the demonstration's settings")?;
+        config.data = folder.join("data");
+        config.output = folder.join(network);
+        config.checkpoint_every = 100;
+        config.options.image_height = self.image_side;
+        config.options.image_width = self.image_side;
+        config.options.width_multiplier = self.width;
+        Ok(config)
+    }
+}

@@ -82,9 +82,12 @@ fn noise(net: &Net, batch: usize) -> Result<Tensor, TorchError> {
         .map(|i| (uniform(key, i) * 2.0 - 1.0) as f32)
         .collect();
     if std::env::var("NHWC").is_ok() {
-    return Tensor::f_from_slice(&pixels)
-        .and_then(|image| image.f_view([batch as i64, height as i64, width as i64, 3].as_slice())).and_then(|i|i.f_permute([0,3,1,2].as_slice()))
-        .map_err(TorchError::while_("making an image"));
+        return Tensor::f_from_slice(&pixels)
+            .and_then(|image| {
+                image.f_view([batch as i64, height as i64, width as i64, 3].as_slice())
+            })
+            .and_then(|i| i.f_permute([0, 3, 1, 2].as_slice()))
+            .map_err(TorchError::while_("making an image"));
     }
     Tensor::f_from_slice(&pixels)
         .and_then(|image| image.f_view([batch as i64, 3, height as i64, width as i64].as_slice()))

@@ -26,10 +26,16 @@ impl Records {
         let bytes = files::read(&folder.join("metrics.jsonl"))?;
         let mut records = Self::default();
         for line in String::from_utf8_lossy(&bytes).lines() {
-            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            let Ok(line) = serde_json::from_str::<Value>(line) else {
+                continue;
+            };
             match line.get("kind").and_then(Value::as_str) {
-                Some("step") => records.steps.extend(serde_json::from_value::<StepRecord>(line)),
-                Some("validation") => records.validations.extend(serde_json::from_value::<ValidationRecord>(line)),
+                Some("step") => records
+                    .steps
+                    .extend(serde_json::from_value::<StepRecord>(line)),
+                Some("validation") => records
+                    .validations
+                    .extend(serde_json::from_value::<ValidationRecord>(line)),
                 _ => {}
             }
         }
