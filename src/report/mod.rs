@@ -53,7 +53,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
 /// # Errors
 /// As [`html`].
 pub fn markdown(report: &Report) -> Result<String, ReportError> {
-    render(
+    let page = render(
         "report.md",
         include_str!("report.md"),
         report,
@@ -61,7 +61,16 @@ pub fn markdown(report: &Report) -> Result<String, ReportError> {
             environment.set_auto_escape_callback(|_| AutoEscape::None);
             environment.set_formatter(escape_markdown);
         },
-    )
+    )?;
+    // Optional parts leave empty lines behind. No value has one: see `escape_markdown`.
+    let mut tidy = String::with_capacity(page.len());
+    for line in page.trim().lines() {
+        if !(line.is_empty() && tidy.ends_with("\n\n")) {
+            tidy.push_str(line);
+            tidy.push('\n');
+        }
+    }
+    Ok(tidy)
 }
 
 impl Report {
