@@ -9,7 +9,7 @@ use plotters::series::DashedLineSeries;
 use serde::Serialize;
 
 use super::errors::chance;
-use super::format::list;
+use super::format::{counted, list};
 use super::{NetworkReport, Report, ReportError};
 
 /// A plot in both widths.
@@ -234,8 +234,9 @@ pub(super) fn losses(report: &Report) -> Result<Option<Plot>, ReportError> {
 fn skipped_note(notes: &mut Vec<String>, network: &NetworkReport, skipped: usize) {
     if skipped > 0 {
         notes.push(format!(
-            "{}: {skipped} points are not finite and not drawn.",
-            network.title
+            "{}: left out because not finite, {}.",
+            network.title,
+            counted(skipped, "point")
         ));
     }
 }

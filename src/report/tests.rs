@@ -492,7 +492,7 @@ fn curves_without_points_with_one_and_with_nan_are_drawn_or_left_out() {
     assert!(paths(&report) < all);
     let [page, _] = both(&report);
     assert_eq!(
-        page.matches("Inception-ResNet-v2: 1 points are not finite")
+        page.matches("Inception-ResNet-v2: left out because not finite, 1 point.")
             .count(),
         2
     );
