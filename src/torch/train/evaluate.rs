@@ -1,0 +1,73 @@
+//! Single-crop validation.
+
+use tch::Tensor;
+
+use super::{TrainingError, to_image};
+use crate::torch::forward::to_vec;
+use crate::torch::{Mode, Model};
+use crate::training::{ValidationImages, ValidationRecord};
+
+/// Top-1 and top-5 error and cross-entropy of a model over all images.
+pub(super) fn evaluate(
+    model: &Model,
+    images: &mut ValidationImages,
+    step: u64,
+    epoch: f64,
+) -> Result<ValidationRecord, TrainingError> {
+    let options = model.net().options().clone();
+    let (mut wrong, mut wrong_of_five, mut loss, mut count) = (0, 0, 0.0, 0);
+    images.for_each::<TrainingError>(|batch| {
+        let image: Tensor = to_image(batch, options.image_height, options.image_width)?;
+        let logits = to_vec(&model.logits(&image, Mode::Evaluation)?)?;
+        for (logits, &label) in logits.chunks_exact(options.classes).zip(&batch.labels) {
+            let (rank, cross_entropy) = score(logits, label as usize);
+            wrong += usize::from(rank >= 1);
+            wrong_of_five += usize::from(rank >= 5);
+            loss += cross_entropy;
+            count += 1;
+        }
+        Ok(())
+    })?;
+    let share = |n: usize| n as f64 / count.max(1) as f64;
+    Ok(ValidationRecord {
+        step,
+        epoch,
+        images: count,
+        top1_error: share(wrong),
+        top5_error: share(wrong_of_five),
+        loss: loss / count.max(1) as f64,
+    })
+}
+
+/// How many classes come before the right one, and the cross-entropy. A tie is counted against the network, and so
+/// is a number that is none: neither must look like knowledge.
+fn score(logits: &[f32], label: usize) -> (usize, f64) {
+    let right = logits[label];
+    let before = logits
+        .iter()
+        .enumerate()
+        .filter(|&(class, &logit)| class != label && !(logit < right))
+        .count();
+    let greatest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits
+        .iter()
+        .map(|&logit| libm::exp(f64::from(logit) - greatest))
+        .sum();
+    (before, greatest + libm::log(sum) - f64::from(right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::score;
+
+    #[test]
+    fn ties_and_nan_count_against_the_network() {
+        assert_eq!(score(&[1.0, 3.0, 2.0], 1).0, 0);
+        assert_eq!(score(&[1.0, 3.0, 2.0], 2).0, 1);
+        assert_eq!(score(&[0.0; 10], 4).0, 9);
+        assert_eq!(score(&[f32::NAN; 10], 4).0, 9);
+        assert_eq!(score(&[0.0, f32::NAN], 0).0, 1);
+        // ln(e^1 + e^3 + e^2) - 3
+        assert!((score(&[1.0, 3.0, 2.0], 1).1 - 0.407_605_964_444_380_1).abs() < 1e-12);
+    }
+}
