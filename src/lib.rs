@@ -6,10 +6,13 @@ pub use incept_exporters::files;
 
 pub mod cli;
 pub mod crops;
+#[cfg(feature = "torch")]
+pub mod demo;
 pub mod evaluate;
 pub mod images;
 pub mod parity;
 pub mod provenance;
+pub mod report;
 pub mod runtime;
 #[cfg(feature = "torch")]
 pub mod torch;

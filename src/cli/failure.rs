@@ -19,6 +19,15 @@ impl Failure {
         }
     }
 
+    /// What only a build with libtorch can do.
+    #[cfg(not(feature = "torch"))]
+    pub(super) fn without_torch(what: &str) -> Self {
+        Self::new(
+            format!("{what} needs libtorch, and this build has no feature `torch`"),
+            "run ./scripts/setup.sh, then build with `cargo build --release --features torch`",
+        )
+    }
+
     /// Whether the reader of our output went away, as `head` does: no failure of ours.
     pub(super) fn is_broken_pipe(&self) -> bool {
         self.error
@@ -79,4 +88,8 @@ failures!(
     crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,
     crate::runtime::RuntimeError,
+    crate::training::ConfigError,
 );
+
+#[cfg(feature = "torch")]
+failures!(crate::demo::DemoError, crate::torch::TrainingError);

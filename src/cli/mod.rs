@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each parsing, calling the library and printing. No logic.
 
 mod check;
+mod demo;
 mod doctor;
 mod eval;
 mod export;
@@ -11,6 +12,7 @@ mod network;
 mod output;
 mod progress;
 mod synth;
+mod train;
 
 use std::process::ExitCode;
 
@@ -44,8 +46,10 @@ enum Command {
     Info(info::Arguments),
     Export(export::Arguments),
     Check(check::Arguments),
+    Train(train::Arguments),
     Eval(eval::Arguments),
     Synth(synth::Arguments),
+    Demo(demo::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -56,8 +60,10 @@ pub fn main() -> ExitCode {
         Command::Info(arguments) => info::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {

@@ -20,6 +20,7 @@ mod metrics;
 mod overrides;
 mod pipeline;
 mod progress;
+mod records;
 
 pub use augmentation::{Augmentation, random_crop};
 pub use batches::{Batch, BatchError, TrainingImages, ValidationImages, epoch_order};
@@ -31,3 +32,4 @@ pub use config::{
 pub use config_error::ConfigError;
 pub use metrics::{Metrics, StepRecord, ValidationRecord};
 pub use progress::Progress;
+pub use records::Records;
