@@ -53,14 +53,23 @@ fn libtorch(hints: &mut Vec<String>) -> Vec<String> {
         0 => "CPU".to_string(),
         devices => format!("CPU and {devices} CUDA devices"),
     };
-    hints.extend(found.reason.map(|reason| format!("libtorch: CPU only ({reason})")));
+    hints.extend(
+        found
+            .reason
+            .map(|reason| format!("libtorch: CPU only ({reason})")),
+    );
     // Beside the libraries lies the file libtorch's own distribution names its version in.
     let version = found.folder.and_then(|folder| {
         let text = std::fs::read_to_string(folder.parent()?.join("build-version")).ok()?;
         Some(text.trim().to_string())
     });
     let version = version.unwrap_or_else(|| "of unknown version".into());
-    vec!["libtorch".into(), "found".into(), device, format!("libtorch {version}")]
+    vec![
+        "libtorch".into(),
+        "found".into(),
+        device,
+        format!("libtorch {version}"),
+    ]
 }
 
 #[cfg(not(feature = "torch"))]
