@@ -135,11 +135,15 @@ fn crop_image(
     sample: &Sample,
     plans: &[CropPlan],
 ) -> Result<Cropped, EvaluateError> {
-    let undecodable = |source: ImageError| EvaluateError::Undecodable {
-        name: dataset.name_of(sample),
-        source,
-    };
-    let image = load(&dataset.path_of(sample)).map_err(undecodable)?;
+    let image = load(&dataset.path_of(sample)).map_err(|source| match source {
+        // Of a file that the system cannot read nothing is known: to leave it out would make a result of a disk that
+        // went away.
+        ImageError::File(_) => EvaluateError::Image(source),
+        source => EvaluateError::Undecodable {
+            name: dataset.name_of(sample),
+            source,
+        },
+    })?;
     let mut sizes = vec![];
     for plan in plans {
         let crops = plan.crops(image.width(), image.height())?;
