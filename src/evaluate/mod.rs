@@ -180,6 +180,9 @@ pub fn evaluate_each(
         .iter()
         .map(|&size| plan(&options.crops, size))
         .collect::<Result<Vec<CropPlan>, _>>()?;
+    if CropPlan::is_file(&options.crops) {
+        provenance.add_file(options.crops.as_ref())?;
+    }
     let seen = images::evaluate_images(&dataset, &sizes, &plans, &mut members, options, progress)?;
 
     let counted = seen.samples.iter().map(|&index| &dataset.samples()[index]);
