@@ -62,11 +62,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     )?;
     bar.finish();
     let seconds = start.elapsed().as_secs_f64();
-    if let Some(path) = &arguments.json {
-        write_json(path, &evaluation)?;
-    }
+    // The table first: where the file cannot be written, the numbers are not lost.
     if !only_data(arguments.json.as_deref()) {
         print(&text(&evaluation))?;
+    }
+    if let Some(path) = &arguments.json {
+        write_json(path, &evaluation)?;
     }
     let crops = evaluation.crops.computed as f64;
     message(&format!(

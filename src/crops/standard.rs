@@ -143,11 +143,16 @@ impl CropPlan {
             "10" => Self::ten(input),
             "12" => Self::twelve(input),
             "144" => Self::one_hundred_forty_four(input),
-            file if file.ends_with(".toml") => Self::from_file(file.as_ref(), input),
+            file if Self::is_file(file) => Self::from_file(file.as_ref(), input),
             _ => Err(CropError::UnknownPlan {
                 argument: argument.to_owned(),
             }),
         }
+    }
+
+    /// Whether an argument of the command line is taken for a file: its name ends in `.toml`.
+    pub fn is_file(argument: &str) -> bool {
+        argument.ends_with(".toml")
     }
 
     fn many(

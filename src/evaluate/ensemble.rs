@@ -1,6 +1,5 @@
 //! A model of an ensemble: its session, its pending batch, its averaged probabilities.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use incept_exporters::files;
@@ -202,10 +201,10 @@ impl Member {
     }
 
     /// Softmax averaged over the crops of an image.
-    pub(super) fn probabilities(&self, image: usize) -> Cow<'static, [f64]> {
+    pub(super) fn probabilities(&self, image: usize) -> Vec<f64> {
         let weight = f64::from(self.weights[image]);
         let sums = &self.sums[image * self.classes..][..self.classes];
-        Cow::Owned(sums.iter().map(|sum| sum / weight).collect())
+        sums.iter().map(|sum| sum / weight).collect()
     }
 
     pub(super) fn result(&self, errors: ErrorRate) -> ModelEvaluated {

@@ -10,9 +10,9 @@ use super::{EvaluateError, EvaluateOptions, Progress};
 use crate::crops::{CropPlan, CropRenderer};
 use crate::images::{Dataset, ImageError, Sample, load};
 
-/// What was seen: the label of each image that counts, in the order the members numbered them.
+/// What was seen: for each image that counts its place in the dataset, in the order the members numbered them.
 pub(super) struct Seen {
-    pub(super) labels: Vec<usize>,
+    pub(super) samples: Vec<usize>,
     pub(super) undecodable: Vec<String>,
     pub(super) crops: u64,
 }
@@ -80,16 +80,15 @@ fn consume(
 ) -> Result<Seen, EvaluateError> {
     let samples = dataset.samples();
     let mut seen = Seen {
-        labels: vec![],
+        samples: vec![],
         undecodable: vec![],
         crops: 0,
     };
     for (index, cropped) in images {
-        let sample = &samples[index];
         match cropped {
             Ok(cropped) => {
-                let image = seen.labels.len();
-                seen.labels.push(sample.class);
+                let image = seen.samples.len();
+                seen.samples.push(index);
                 for member in members.iter_mut() {
                     let place = sizes
                         .iter()
@@ -121,7 +120,7 @@ fn consume(
         });
     }
     members.iter_mut().try_for_each(Member::flush)?;
-    if seen.labels.is_empty() {
+    if seen.samples.is_empty() {
         return Err(EvaluateError::NothingDecoded {
             folder: dataset.folder().into(),
             found: samples.len(),
@@ -136,11 +135,15 @@ fn crop_image(
     sample: &Sample,
     plans: &[CropPlan],
 ) -> Result<Cropped, EvaluateError> {
-    let undecodable = |source: ImageError| EvaluateError::Undecodable {
-        name: dataset.name_of(sample),
-        source,
-    };
-    let image = load(&dataset.path_of(sample)).map_err(undecodable)?;
+    let image = load(&dataset.path_of(sample)).map_err(|source| match source {
+        // Of a file that the system cannot read nothing is known: to leave it out would make a result of a disk that
+        // went away.
+        ImageError::File(_) => EvaluateError::Image(source),
+        source => EvaluateError::Undecodable {
+            name: dataset.name_of(sample),
+            source,
+        },
+    })?;
     let mut sizes = vec![];
     for plan in plans {
         let crops = plan.crops(image.width(), image.height())?;

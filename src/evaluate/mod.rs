@@ -103,6 +103,19 @@ pub struct Evaluation {
     pub ensemble: Option<ErrorRate>,
 }
 
+/// What the models say about one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageEvaluated {
+    /// Class folder and file name.
+    pub name: String,
+    /// The class it belongs to, counted from 0 in the order of the folders.
+    pub label: usize,
+    /// For each model the probabilities of the classes, averaged over the crops.
+    pub models: Vec<Vec<f64>>,
+    /// Their average over the models; of a single model its own.
+    pub ensemble: Vec<f64>,
+}
+
 /// Progress of an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
@@ -124,6 +137,21 @@ pub fn evaluate(
     folder: &Path,
     options: &EvaluateOptions,
     progress: &mut dyn FnMut(Progress),
+) -> Result<Evaluation, EvaluateError> {
+    evaluate_each(models, folder, options, progress, &mut |_| {})
+}
+
+/// [`evaluate`], which also hands over each image that counts with its probabilities, in the dataset's order, once all
+/// have been run. [`rank_of`] tells from them how many classes stand before the label.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_each(
+    models: &[PathBuf],
+    folder: &Path,
+    options: &EvaluateOptions,
+    progress: &mut dyn FnMut(Progress),
+    each: &mut dyn FnMut(ImageEvaluated),
 ) -> Result<Evaluation, EvaluateError> {
     if options.batch == 0 {
         return Err(EvaluateError::Option {
@@ -152,16 +180,31 @@ pub fn evaluate(
         .iter()
         .map(|&size| plan(&options.crops, size))
         .collect::<Result<Vec<CropPlan>, _>>()?;
+    if CropPlan::is_file(&options.crops) {
+        provenance.add_file(options.crops.as_ref())?;
+    }
     let seen = images::evaluate_images(&dataset, &sizes, &plans, &mut members, options, progress)?;
 
-    let labels = &seen.labels;
+    let counted = seen.samples.iter().map(|&index| &dataset.samples()[index]);
+    let labels: Vec<usize> = counted.clone().map(|sample| sample.class).collect();
+    for (image, sample) in counted.enumerate() {
+        each(ImageEvaluated {
+            name: dataset.name_of(sample),
+            label: sample.class,
+            models: members
+                .iter()
+                .map(|member| member.probabilities(image))
+                .collect(),
+            ensemble: ensemble::average(&members, image),
+        });
+    }
     let several = members.len() > 1;
     let models = members
         .iter()
-        .map(|member| member.result(ErrorRate::of(labels, |image| member.probabilities(image))))
+        .map(|member| member.result(ErrorRate::of(&labels, |image| member.probabilities(image))))
         .collect();
     let ensemble =
-        several.then(|| ErrorRate::of(labels, |image| ensemble::average(&members, image).into()));
+        several.then(|| ErrorRate::of(&labels, |image| ensemble::average(&members, image)));
     Ok(Evaluation {
         schema: "incept.evaluation/1".into(),
         provenance,

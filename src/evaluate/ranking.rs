@@ -1,7 +1,5 @@
 //! From probabilities to error rates.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 /// How many classes have a larger probability than class `label`; of equals, the lower class stands first.
@@ -42,7 +40,7 @@ pub struct ErrorRate {
 
 impl ErrorRate {
     /// Counts the errors of images with these labels and the probabilities given for each.
-    pub fn of<'a>(labels: &[usize], probabilities: impl Fn(usize) -> Cow<'a, [f64]>) -> Self {
+    pub fn of(labels: &[usize], probabilities: impl Fn(usize) -> Vec<f64>) -> Self {
         let ranks: Vec<usize> = labels
             .iter()
             .enumerate()
@@ -104,7 +102,7 @@ mod tests {
             [0.5, 0.2, 0.1, 0.1, 0.06, 0.04],
             [0.04, 0.06, 0.1, 0.1, 0.2, 0.5],
         ];
-        let rate = ErrorRate::of(&[0, 0], |image| Cow::Owned(table[image].to_vec()));
+        let rate = ErrorRate::of(&[0, 0], |image| table[image].to_vec());
         assert_eq!((rate.top1_errors, rate.top5_errors), (1, 1));
         assert_eq!((rate.top1_percent, rate.top5_percent), (50.0, 50.0));
     }

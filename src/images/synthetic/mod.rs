@@ -117,7 +117,7 @@ pub enum SyntheticError {
         found: String,
     },
     /// The folder holds something that this did not write.
-    #[error("`{}` already exists, and no `synthetic.json` says that it is a synthetic dataset", path.display())]
+    #[error("`{}` is in the way, and no `synthetic.json` beside it says that it is of a synthetic dataset", path.display())]
     Occupied {
         /// What is in the way.
         path: PathBuf,
@@ -349,18 +349,35 @@ fn jobs(options: &SyntheticOptions) -> Result<Vec<Job>, SyntheticError> {
     Ok(jobs)
 }
 
+/// The first, by name, of what a folder holds; hidden entries, such as what is left of a manifest half written, are
+/// passed over. Nothing where there is no folder yet.
+fn first_entry(folder: &Path) -> Result<Option<PathBuf>, FileError> {
+    let failed = |source| FileError::new("list the folder", folder, source);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut first = None;
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && first.as_ref().is_none_or(|known| entry.path() < *known) {
+            first = Some(entry.path());
+        }
+    }
+    Ok(first)
+}
+
 /// Whether the folder holds this very dataset: `None` where it holds nothing yet, else whether it was
 /// finished.
 fn check_folder(folder: &Path, options: &SyntheticOptions) -> Result<Option<bool>, SyntheticError> {
     let path = folder.join(MANIFEST);
     if !path.exists() {
-        for split in [Split::Train, Split::Validation] {
-            let path = folder.join(split.folder());
-            if path.exists() {
-                return Err(SyntheticError::Occupied { path });
-            }
-        }
-        return Ok(None);
+        return match first_entry(folder)? {
+            Some(path) => Err(SyntheticError::Occupied { path }),
+            None => Ok(None),
+        };
     }
     let describe = |options: &SyntheticOptions| {
         let SyntheticOptions {
