@@ -197,10 +197,13 @@ pub fn check(
     let nodes = compared_nodes(&net, &facts, network.output, options.layers);
     let names: Vec<String> = nodes.iter().map(|&id| net.at(id).name.clone()).collect();
     let batches = batches(&facts, &options.batches)?;
-    let extended = onnx::with_outputs(&bytes, &put_out(&names, &facts, network.output)).map_err(|source| ParityError::Model {
-        path: model.into(),
-        source,
-    })?;
+    let extended =
+        onnx::with_outputs(&bytes, &put_out(&names, &facts, network.output)).map_err(|source| {
+            ParityError::Model {
+                path: model.into(),
+                source,
+            }
+        })?;
     drop(bytes);
 
     let mut provenance = Provenance::of_this_run();
@@ -300,9 +303,7 @@ fn compared_nodes(net: &Net, facts: &ModelFacts, output: Output, layers: bool) -
         .iter()
         .filter_map(|node| net.id(&node.name))
         .filter(|id| last.is_none_or(|last| *id <= last))
-        .filter(|id| {
-            stages.contains(id) || layers && computed.contains(net.at(*id).name.as_str())
-        })
+        .filter(|id| stages.contains(id) || layers && computed.contains(net.at(*id).name.as_str()))
         .collect()
 }
 
