@@ -190,8 +190,8 @@ fn weights_of_another_library_are_refused_in_good_time() {
     let text = weights.check(&net).unwrap_err().to_string();
     let seconds = started.elapsed().as_secs_f64();
     assert!(text.contains("missing") && text.contains("unused"));
-    // 745 names against 745: 0.4 s where every pair is measured in full, on 2 slow cores.
-    assert!(seconds < 5.0, "{seconds:.1} s to say that the names differ");
+    // 745 names beside 745: milliseconds; more than a second where every pair is measured.
+    assert!(seconds < 1.0, "{seconds:.1} s to say that the names differ");
 }
 
 #[test]
