@@ -35,13 +35,13 @@ impl Settings {
         Self {
             quick: false,
             data: SyntheticOptions {
-                images: 2400,
-                validation_share: 1.0 / 6.0,
+                images: 2320,
+                validation_share: 320.0 / 2320.0,
                 ..SyntheticOptions::default()
             },
-            image_side: 75,
+            image_side: 107,
             width: 0.25,
-            steps: 700,
+            steps: 800,
             batch_size: 32,
             validate_every: 1,
             crops: &["1", "12", "144"],
@@ -57,6 +57,7 @@ impl Settings {
                 validation_share: 0.2,
                 ..SyntheticOptions::default()
             },
+            image_side: 75,
             width: 0.1,
             steps: 12,
             batch_size: 16,
@@ -85,6 +86,15 @@ impl Settings {
         config.options.image_height = self.image_side;
         config.options.image_width = self.image_side;
         config.options.width_multiplier = self.width;
+        // The paper trains for a hundred epochs and more. A dozen epochs need a smaller epsilon, so that steps are not
+        // tiny from the start, faster moving averages, and crops that leave the object in the picture.
+        config.optimizer.epsilon = 0.01;
+        config.learning_rate.initial = 0.001;
+        config.learning_rate.decay = 0.9;
+        config.learning_rate.warm_up_steps = 40;
+        config.averaging.decay = 0.98;
+        config.batch_norm.decay = 0.9;
+        config.augmentation.area = [0.5, 1.0];
         Ok(config)
     }
 }
