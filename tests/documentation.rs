@@ -1,6 +1,6 @@
 //! Every command shown in the README and in `docs/` is run, in the order it stands, in an empty folder per file.
 //!
-//! Blocks marked `sh` are commands; each line must begin with `incept` or be one of the scripts that run this very test
+//! Blocks marked `toml` that begin with `# NAME.toml` are files, written before the commands. Blocks marked `sh` are commands; each line must begin with `incept` or be one of the scripts that run this very test
 //! or what it tests. A block that cannot be run here has `<!-- not run: why -->` on the line above it.
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "torch")]
@@ -55,6 +55,17 @@ fn commands(text: &str) -> Vec<String> {
     commands
 }
 
+/// The files of a document: name and text.
+fn files(text: &str) -> Vec<(String, String)> {
+    let blocks = text.split("\n```toml\n# ").skip(1);
+    blocks
+        .filter_map(|block| {
+            let (name, rest) = block.split_once('\n')?;
+            Some((name.to_string(), rest.split("\n```").next()?.to_string()))
+        })
+        .collect()
+}
+
 #[test]
 fn every_command_shown_runs() {
     let binary = Path::new(env!("CARGO_BIN_EXE_incept")).parent().unwrap();
@@ -66,7 +77,11 @@ fn every_command_shown_runs() {
     let mut ran = 0;
     for document in documents() {
         let folder = tempfile::tempdir().unwrap();
-        for command in commands(&std::fs::read_to_string(&document).unwrap()) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for (name, content) in files(&text) {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        for command in commands(&text) {
             if SCRIPTS.iter().any(|script| command.starts_with(script)) {
                 continue;
             }

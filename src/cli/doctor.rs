@@ -47,12 +47,28 @@ pub(super) fn run(_: &Arguments) -> Result<Outcome, Failure> {
 }
 
 #[cfg(feature = "torch")]
-fn libtorch(_: &mut Vec<String>) -> Vec<String> {
+fn libtorch(hints: &mut Vec<String>) -> Vec<String> {
+    let found = crate::torch::found();
+    let device = match found.cuda_devices {
+        0 => "CPU".to_string(),
+        devices => format!("CPU and {devices} CUDA devices"),
+    };
+    hints.extend(
+        found
+            .reason
+            .map(|reason| format!("libtorch: CPU only ({reason})")),
+    );
+    // Beside the libraries lies the file libtorch's own distribution names its version in.
+    let version = found.folder.and_then(|folder| {
+        let text = std::fs::read_to_string(folder.parent()?.join("build-version")).ok()?;
+        Some(text.trim().to_string())
+    });
+    let version = version.unwrap_or_else(|| "of unknown version".into());
     vec![
         "libtorch".into(),
         "found".into(),
-        "CPU".into(),
-        "libtorch 2.11.0".into(),
+        device,
+        format!("libtorch {version}"),
     ]
 }
 

@@ -46,15 +46,17 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let (entry, net) = arguments.network.build()?;
-    let weights = match &arguments.weights {
-        Some(path) => Weights::read(path)?,
-        None => Weights::initial(&net, arguments.seed),
-    };
     let options = ExportOptions {
         opset: arguments.opset,
         batch: arguments.batch,
         output: arguments.output,
         batch_norm: arguments.batch_norm,
+    };
+    // Weights too large for the file might not fit into memory either.
+    onnx::check_size(&net, &options)?;
+    let weights = match &arguments.weights {
+        Some(path) => Weights::read(path)?,
+        None => Weights::initial(&net, arguments.seed),
     };
     let path = &arguments.output_file;
     onnx::write(&net, &weights, &options, path)?;

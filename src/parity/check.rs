@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use incept_exporters::files::{self, FileError};
 use incept_exporters::net::{Net, NodeId};
-use incept_exporters::onnx::{self, ModelFacts, ReadError, RebuildError};
+use incept_exporters::onnx::{self, ModelFacts, Output, ReadError, RebuildError};
 use incept_exporters::weights::{Weights, WeightsError, random_image};
 use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
@@ -194,13 +194,16 @@ pub fn check(
         path: model.into(),
         source,
     })?;
-    let nodes = compared_nodes(&net, &facts, options.layers);
+    let nodes = compared_nodes(&net, &facts, network.output, options.layers);
     let names: Vec<String> = nodes.iter().map(|&id| net.at(id).name.clone()).collect();
     let batches = batches(&facts, &options.batches)?;
-    let extended = onnx::with_outputs(&bytes, &names).map_err(|source| ParityError::Model {
-        path: model.into(),
-        source,
-    })?;
+    let extended =
+        onnx::with_outputs(&bytes, &put_out(&names, &facts, network.output)).map_err(|source| {
+            ParityError::Model {
+                path: model.into(),
+                source,
+            }
+        })?;
     drop(bytes);
 
     let mut provenance = Provenance::of_this_run();
@@ -289,31 +292,41 @@ pub fn check(
     })
 }
 
-/// The nodes whose values the file computes: every stage's output, or every layer's.
-fn compared_nodes(net: &Net, facts: &ModelFacts, layers: bool) -> Vec<NodeId> {
+/// The nodes whose values are compared: the output of every stage up to the file's output, and with `layers` every
+/// other value the file computes. Folding leaves some layers without a value, but no stage: one that is not there is
+/// compared all the same, and fails.
+fn compared_nodes(net: &Net, facts: &ModelFacts, output: Output, layers: bool) -> Vec<NodeId> {
+    let last = net.id(output.name());
+    let stages: HashSet<NodeId> = net.stages().iter().map(|stage| stage.output).collect();
     let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
-    let there = |id: &NodeId| computed.contains(net.at(*id).name.as_str());
-    if layers {
-        net.nodes()
-            .iter()
-            .filter_map(|node| net.id(&node.name))
-            .filter(there)
-            .collect()
-    } else {
-        net.stages()
-            .iter()
-            .map(|stage| stage.output)
-            .filter(there)
-            .collect()
-    }
+    net.nodes()
+        .iter()
+        .filter_map(|node| net.id(&node.name))
+        .filter(|id| last.is_none_or(|last| *id <= last))
+        .filter(|id| stages.contains(id) || layers && computed.contains(net.at(*id).name.as_str()))
+        .collect()
+}
+
+/// Of the values to compare, those a runtime can be asked for: the file computes them, and its output is one that it
+/// puts out itself.
+fn put_out(names: &[String], facts: &ModelFacts, output: Output) -> Vec<String> {
+    let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
+    let declared = |name: &str| facts.outputs.iter().any(|value| value.name == name);
+    names
+        .iter()
+        .filter(|name| computed.contains(name.as_str()))
+        .filter(|name| *name != output.name() || declared(name))
+        .cloned()
+        .collect()
 }
 
 /// The batch sizes to run: those asked for, or the one the file is fixed to.
 fn batches(facts: &ModelFacts, asked: &[usize]) -> Result<Vec<usize>, ParityError> {
     let fixed = facts.inputs.first().and_then(|input| input.shape.first());
-    if let Some(Ok(fixed)) = fixed {
-        return Ok(vec![*fixed]);
-    }
+    let asked = match fixed {
+        Some(Ok(fixed)) => std::slice::from_ref(fixed),
+        _ => asked,
+    };
     match asked.iter().find(|&&batch| batch == 0 || batch > 4096) {
         Some(&found) => Err(ParityError::Batch {
             expected: "1 to 4096".into(),

@@ -1,7 +1,7 @@
 //! Numbers about the difference between a computed tensor and its reference, and the verdict they give.
 
 use ndarray::{ArrayViewD, Axis};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The largest difference allowed, as a share of the largest reference value.
 ///
@@ -20,19 +20,32 @@ pub struct Metrics {
     /// Elements compared.
     pub elements: usize,
     /// `max|actual − reference|`.
+    #[serde(deserialize_with = "number_or_nan")]
     pub max_absolute_error: f64,
     /// Mean of `|actual − reference|`.
+    #[serde(deserialize_with = "number_or_nan")]
     pub mean_absolute_error: f64,
     /// `max|actual − reference| / max|reference|`; 0 where both are 0 throughout.
+    #[serde(deserialize_with = "number_or_nan")]
     pub relative_error: f64,
     /// `max|reference|`.
+    #[serde(deserialize_with = "number_or_nan")]
     pub max_reference: f64,
     /// Cosine of the angle between the two as vectors; 1 where both are 0 throughout.
+    #[serde(deserialize_with = "number_or_nan")]
     pub cosine: f64,
     /// Elements of `actual` that are NaN or infinite.
     pub not_finite: usize,
     /// Share of rows whose largest element stands in the same place; only for `[N, classes]` outputs.
     pub top1_agreement: Option<f64>,
+}
+
+/// JSON has no NaN and no infinity: they are written as `null`, and read back as NaN.
+///
+/// # Errors
+/// The deserializer's, where neither a number nor `null` stands there.
+pub(crate) fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// Whether a tensor holds, and if not, why.
@@ -271,6 +284,22 @@ mod tests {
         assert!(planted(|a| *a = a.clone().reversed_axes()).contains("expected shape"));
         assert!(planted(|a| a.swap([0, 0], [0, 1])).contains("relative error"));
         assert!(planted(|a| a.fill(0.0)).contains("relative error"));
+    }
+
+    #[test]
+    fn numbers_that_are_none_survive_json() {
+        let mut actual = exact();
+        actual[[0, 0]] = f32::NAN;
+        let comparison = compare(
+            "logits",
+            reference().view(),
+            actual.view(),
+            DEFAULT_TOLERANCE,
+        );
+        let read: Comparison =
+            serde_json::from_str(&serde_json::to_string(&comparison).unwrap()).unwrap();
+        assert!(read.metrics.unwrap().max_absolute_error.is_nan());
+        assert_eq!(read.verdict, comparison.verdict);
     }
 
     #[test]

@@ -4,4 +4,5 @@ mod check;
 mod metrics;
 
 pub use check::{CheckOptions, ParityError, ParityReport, RuntimeChecked, check};
+pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, FORMULA, Metrics, Verdict, compare};

@@ -1,11 +1,11 @@
 //! Errors as tables: at a glance, and as the paper's Tables 2 to 5 with its numbers beside ours.
 
+use super::Report;
 use super::format::{count, counted, interval, list, percent};
 use super::paper::{
     PaperRow, PaperTable, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TEST_SET_TOP5_PERCENT,
 };
 use super::table::{Cell, Table, dash, number, number_with, words};
-use super::{NetworkReport, Report};
 use crate::evaluate::{ErrorRate, Evaluation};
 
 /// The error in percent of guessing `guesses` of `classes`.
@@ -98,7 +98,9 @@ pub(super) fn as_the_paper(report: &Report) -> Vec<Table> {
 
 fn of_networks(report: &Report, paper: &PaperTable, ours: Option<&Evaluation>) -> Table {
     let groups = [paper_group(paper), our_group(report, ours)];
-    let columns: &[(&str, bool)] = &[("Crops", true), ("Top-1 %", true), ("Top-5 %", true)];
+    // The paper's Table 2 has no column of crops: there is one in every row.
+    let first = usize::from(paper.number == 2);
+    let columns = &[("Crops", true), ("Top-1 %", true), ("Top-5 %", true)][first..];
     let heading: [(&str, &[(&str, bool)]); 3] = [
         ("", &[("Network", false)]),
         (&groups[0], columns),
@@ -114,17 +116,21 @@ fn of_networks(report: &Report, paper: &PaperTable, ours: Option<&Evaluation>) -
     };
     let errors = |place: usize| Some((ours?, ours?.models.get(place)?.errors));
     for row in paper.rows {
-        let mut cells = vec![words(row.network), number(row.crops)];
-        cells.extend(printed(row));
-        cells.extend(measured(place(row).and_then(errors)));
+        let [top1, top5] = printed(row);
+        let theirs = [number(row.crops), top1, top5];
+        let ours = measured(place(row).and_then(errors));
+        let mut cells = vec![words(row.network)];
+        cells.extend(theirs.into_iter().skip(first));
+        cells.extend(ours.into_iter().skip(first));
         table.row(cells);
     }
     for (index, network) in report.networks.iter().enumerate() {
         if paper.rows.iter().any(|row| place(row) == Some(index)) {
             continue;
         }
-        let mut cells = vec![words(&network.title), dash(), dash(), dash()];
-        cells.extend(measured(errors(index)));
+        let mut cells = vec![words(&network.title)];
+        cells.extend([dash(), dash(), dash()].into_iter().skip(first));
+        cells.extend(measured(errors(index)).into_iter().skip(first));
         table.row(cells);
     }
     notes(&mut table, paper, ours);
@@ -132,15 +138,13 @@ fn of_networks(report: &Report, paper: &PaperTable, ours: Option<&Evaluation>) -
 }
 
 fn of_ensembles(report: &Report) -> Table {
-    // Without 144 crops the ensemble with the most crops stands here; the column says how many.
-    let of_many = |e: &&Evaluation| e.ensemble.is_some();
-    let ours = by_plan(&report.evaluations, &["144"])
-        .filter(of_many)
-        .or_else(|| {
-            let several = report.evaluations.iter().filter(of_many);
-            several.max_by_key(|e| e.crops.per_image)
-        });
-    let groups = [paper_group(&TABLE_5), our_group(report, ours)];
+    let ours: Vec<(&Evaluation, ErrorRate)> = report
+        .evaluations
+        .iter()
+        .filter_map(|evaluation| Some((evaluation, evaluation.ensemble?)))
+        .collect();
+    let last = ours.last().map(|(evaluation, _)| *evaluation);
+    let groups = [paper_group(&TABLE_5), our_group(report, last)];
     let columns: &[(&str, bool)] = &[
         ("Models", true),
         ("Crops", true),
@@ -164,23 +168,26 @@ fn of_ensembles(report: &Report) -> Table {
         cells.extend([dash(), dash(), dash(), dash()]);
         table.row(cells);
     }
-    if let Some((evaluation, errors)) = ours.and_then(|e| Some((e, e.ensemble?))) {
-        let names: Vec<&str> = report
-            .networks
-            .iter()
-            .map(|n: &NetworkReport| n.title.as_str())
-            .collect();
-        let mut cells = vec![words(names.join(" + ")), dash(), dash(), dash(), dash()];
+    for &(evaluation, errors) in &ours {
+        let mut cells = vec![words("Ours, all together")];
+        cells.extend([dash(), dash(), dash(), dash()]);
         cells.push(number(count(evaluation.models.len())));
         cells.extend(measured(Some((evaluation, errors))));
         table.row(cells);
-    } else {
+    }
+    if ours.is_empty() {
         table.note("No ensemble was evaluated in this run.");
+    } else {
+        let names: Vec<&str> = report.networks.iter().map(|n| n.title.as_str()).collect();
+        let names = names.join(" + ");
+        table.note(format!(
+            "Ours: {names}, softmax averaged over crops and models."
+        ));
     }
     table.note(format!(
         "The paper's last ensemble has a top-5 error of {TEST_SET_TOP5_PERCENT} % on the test set."
     ));
-    notes(&mut table, &TABLE_5, ours);
+    notes(&mut table, &TABLE_5, last);
     table
 }
 
@@ -213,17 +220,13 @@ fn of_another_plan(report: &Report, evaluation: &Evaluation) -> Table {
 }
 
 fn paper_group(paper: &PaperTable) -> String {
-    format!(
-        "Paper, ImageNet, {} {} images",
-        count(paper.images),
-        paper.subset
-    )
+    format!("Paper, ImageNet, {}", paper.subset)
 }
 
 fn our_group(report: &Report, ours: Option<&Evaluation>) -> String {
     match ours {
         Some(evaluation) => format!(
-            "Ours, {} {}",
+            "Ours, {} {} (95 % interval)",
             count(images_counted(evaluation)),
             report.data.kind
         ),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ReportError;
 use crate::evaluate::Evaluation;
 use crate::images::{RgbImage, encode_jpeg};
-use crate::parity::ParityReport;
+use crate::parity::{ParityReport, number_or_nan};
 use crate::provenance::Provenance;
 
 /// The name of the JSON layout, for [`Report::schema`].
@@ -150,11 +150,6 @@ impl Samples {
     pub(super) fn data_uri(&self) -> String {
         format!("data:image/jpeg;base64,{}", STANDARD.encode(&self.jpeg))
     }
-}
-
-/// JSON has no NaN: it is written as `null`.
-fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

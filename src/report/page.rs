@@ -9,7 +9,7 @@ use super::format::{count, counted, duration, list, percent, scientific, thousan
 use super::paper;
 use super::parity::{self, severity};
 use super::plot::{self, Plot};
-use super::table::{Table, code, number, words};
+use super::table::{Table, code, hash, number, prose, words};
 use super::{NetworkReport, Report, ReportError};
 
 /// Everything on a page.
@@ -349,11 +349,11 @@ fn plans(report: &Report) -> Table {
             "",
             &[
                 ("Plan", false),
-                ("Crops of each image", true),
-                ("Crops averaged", true),
-                ("Crops computed", true),
+                ("Per image", true),
+                ("Averaged", true),
+                ("Computed", true),
                 ("What it is", false),
-                ("SHA-256 of the plan", false),
+                ("SHA-256", false),
             ],
         )],
     );
@@ -364,12 +364,12 @@ fn plans(report: &Report) -> Table {
             number(count(crops.per_image)),
             number(count(crops.per_image * images_counted(evaluation))),
             number(thousands(crops.computed)),
-            words(&crops.note),
-            code(crops.sha256.join(" ")),
+            prose(&crops.note),
+            hash(crops.sha256.join(" ")),
         ]);
     }
     table.note(
-        "Averaged and computed: over all images, by each model. Exact duplicates, as square images give, are computed once and counted \
+        "Per image: crops averaged for each image. Averaged and computed: crops over all images, by each model. Exact duplicates, as square images give, are computed once and counted \
          as often as they stand in the plan.",
     );
     table
@@ -379,7 +379,8 @@ fn data(report: &Report) -> Table {
     let data = &report.data;
     let mut table = Table::new("The data", &[("", &[("", false), ("", false)])]);
     let mut row = |name: &str, value: String| table.row(vec![words(name), words(value)]);
-    row("Images", format!("{}. {}", data.kind, data.how_made));
+    row("Kind", data.kind.clone());
+    row("Made", data.how_made.clone());
     row("Training images", count(data.training_images));
     row("Validation images", count(data.validation_images));
     row("Sizes", data.image_sizes.clone());
@@ -442,7 +443,7 @@ fn inputs(report: &Report) -> Table {
         &[("", &[("File or folder", false), ("SHA-256", false)])],
     );
     for (path, sha256) in all {
-        table.row(vec![code(path), code(sha256)]);
+        table.row(vec![code(path), hash(sha256)]);
     }
     table.note("A folder's hash is that of its listing.");
     table

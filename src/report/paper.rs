@@ -26,7 +26,7 @@ pub struct PaperTable {
     pub title: &'static str,
     /// Images of the ILSVRC 2012 validation set it is measured on.
     pub images: usize,
-    /// Which images those are.
+    /// Those images in words.
     pub subset: &'static str,
     /// The rows, in the paper's order.
     pub rows: &'static [PaperRow],
@@ -69,7 +69,7 @@ pub const TABLE_2: PaperTable = PaperTable {
     number: 2,
     title: "single crop, single model",
     images: IMAGES_NOT_BLACKLISTED,
-    subset: "non-blacklisted",
+    subset: "48,238 non-blacklisted images",
     rows: &[
         row("BN-Inception", None, "1", 1, Some(25.2), 7.8),
         row("Inception-v3", V3, "1", 1, Some(21.2), 5.6),
@@ -84,7 +84,7 @@ pub const TABLE_3: PaperTable = PaperTable {
     number: 3,
     title: "10 or 12 crops, single model",
     images: ALL_IMAGES,
-    subset: "all",
+    subset: "all 50,000 images",
     rows: &[
         row("ResNet-151", None, "10", 1, Some(21.4), 5.7),
         row("Inception-v3", V3, "12", 1, Some(19.8), 4.6),
@@ -99,7 +99,7 @@ pub const TABLE_4: PaperTable = PaperTable {
     number: 4,
     title: "144 crops, single model",
     images: ALL_IMAGES,
-    subset: "all",
+    subset: "all 50,000 images",
     rows: &[
         row("ResNet-151", None, "dense", 1, Some(19.4), 4.5),
         row("Inception-v3", V3, "144", 1, Some(18.9), 4.3),
@@ -114,7 +114,7 @@ pub const TABLE_5: PaperTable = PaperTable {
     number: 5,
     title: "ensembles, 144 crops",
     images: ALL_IMAGES,
-    subset: "all",
+    subset: "all 50,000 images",
     rows: &[
         row("ResNet-151", None, "dense", 6, None, 3.6),
         row("Inception-v3", None, "144", 4, Some(17.3), 3.6),

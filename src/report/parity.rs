@@ -9,7 +9,7 @@ const MEASURES: &[(&str, bool)] = &[
     ("Max error", true),
     ("Relative", true),
     ("1 − cosine", true),
-    ("Top-1 agreement", true),
+    ("Top-1 agrees", true),
     ("Verdict", false),
 ];
 
@@ -60,8 +60,8 @@ pub(super) fn summary(networks: &[NetworkReport]) -> Table {
         }
     }
     table.note(
-        "Each row is the value with the largest relative error among those compared in the run; the agreement is the \
-         least of any output.",
+        "Each row is the value with the largest relative error among those compared in the run; top-1 agrees: the least share \
+         of images of any output whose first guess is the same.",
     );
     table
 }

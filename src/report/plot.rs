@@ -1,5 +1,6 @@
 //! Plots as SVG, each drawn wide for desktops and narrow for telephones, so that its letters stay readable.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use plotters::coord::Shift;
@@ -8,6 +9,7 @@ use plotters::series::DashedLineSeries;
 use serde::Serialize;
 
 use super::errors::chance;
+use super::format::{counted, list};
 use super::{NetworkReport, Report, ReportError};
 
 /// A plot in both widths.
@@ -31,7 +33,7 @@ const COLOURS: [RGBColor; 6] = [
 ];
 const TEXT: RGBColor = RGBColor(43, 48, 54);
 const GRID: RGBColor = RGBColor(226, 229, 233);
-const CHANCE: RGBColor = RGBColor(110, 116, 124);
+const CHANCE: RGBColor = RGBColor(70, 76, 84);
 /// More points than these are drawn without marks.
 const MARKED: usize = 40;
 /// Losses are averaged in groups until so few points are left.
@@ -167,6 +169,7 @@ pub(super) fn losses(report: &Report) -> Result<Option<Plot>, ReportError> {
     let mut lines = vec![];
     let (mut last, mut highest) = (0.0_f64, 0.0_f64);
     let mut ends = vec![];
+    let mut means: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for (index, network) in report.networks.iter().enumerate() {
         let points = network.losses.iter().map(|p| (p.step as f64, p.loss));
         let (drawn, skipped): (Vec<_>, Vec<_>) = points.partition(|(_, loss)| loss.is_finite());
@@ -180,10 +183,7 @@ pub(super) fn losses(report: &Report) -> Result<Option<Plot>, ReportError> {
             .map(|points| (mean(|p| p.0, points), mean(|p| p.1, points)))
             .collect();
         if group > 1 {
-            notes.push(format!(
-                "{}: each point is the mean of {group} records.",
-                network.title
-            ));
+            means.entry(group).or_default().push(&network.title);
         }
         if let (Some(first), Some(end)) = (points.first(), points.last()) {
             ends.push(format!(
@@ -200,6 +200,12 @@ pub(super) fn losses(report: &Report) -> Result<Option<Plot>, ReportError> {
             dashed: false,
             mark: None,
         });
+    }
+    for (group, names) in means {
+        notes.push(format!(
+            "Each point is the mean of {group} records ({}).",
+            list(&names)
+        ));
     }
     let classes = report.data.classes.len();
     let level = (classes as f64).ln();
@@ -228,8 +234,9 @@ pub(super) fn losses(report: &Report) -> Result<Option<Plot>, ReportError> {
 fn skipped_note(notes: &mut Vec<String>, network: &NetworkReport, skipped: usize) {
     if skipped > 0 {
         notes.push(format!(
-            "{}: {skipped} points are not finite and not drawn.",
-            network.title
+            "{}: left out because not finite, {}.",
+            network.title,
+            counted(skipped, "point")
         ));
     }
 }
@@ -261,6 +268,11 @@ fn svg(drawing: &Drawing, layout: Layout) -> Result<String, ReportError> {
     Ok(format!(
         "<svg viewBox=\"0 0 {width} {height}\" aria-hidden=\"true\">{content}"
     ))
+}
+
+/// The corners of a triangle around a point, in pixels.
+fn triangle(size: i32) -> Vec<(i32, i32)> {
+    vec![(0, -size - 1), (size + 1, size), (-size - 1, size)]
 }
 
 type PaintError = Box<dyn std::error::Error>;
@@ -334,10 +346,12 @@ fn paint(
             for style in [inside, edge] {
                 match mark {
                     Mark::Circle => chart.draw_series([Circle::new(point, size, style)])?,
+                    // plotters fills polygons whatever the style says: the edge is a path of its own.
                     Mark::Triangle => chart.draw_series([EmptyElement::at(point)
-                        + Polygon::new(
-                            vec![(0, -size - 1), (size + 1, size), (-size - 1, size)],
-                            style,
+                        + Polygon::new(triangle(size), inside)
+                        + PathElement::new(
+                            [triangle(size), triangle(size)[..2].to_vec()].concat(),
+                            edge,
                         )])?,
                     Mark::Square => chart.draw_series([EmptyElement::at(point)
                         + Rectangle::new([(-size, -size), (size, size)], style)])?,

@@ -42,6 +42,11 @@ pub(super) fn words(text: impl Into<String>) -> Cell {
     cell(text, "words")
 }
 
+/// A sentence or more.
+pub(super) fn prose(text: impl Into<String>) -> Cell {
+    cell(text, "prose")
+}
+
 /// A number, standing at the right.
 pub(super) fn number(text: impl Into<String>) -> Cell {
     cell(text, "number")
@@ -55,9 +60,14 @@ pub(super) fn number_with(text: impl Into<String>, detail: impl Into<String>) ->
     }
 }
 
-/// A hash or a file.
+/// A name or a file.
 pub(super) fn code(text: impl Into<String>) -> Cell {
     cell(text, "code")
+}
+
+/// One hash or several, which may be broken anywhere.
+pub(super) fn hash(text: impl Into<String>) -> Cell {
+    cell(text, "code hash")
 }
 
 /// No value.

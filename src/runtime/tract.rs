@@ -33,7 +33,7 @@ impl Runtime for Tract {
         let mut bytes = model;
         let onnx = tract_onnx::onnx();
         let model = onnx.model_for_read(&mut bytes).map_err(refused)?;
-        let outlets = model.output_outlets().to_vec();
+        let outlets = model.output_outlets().map_err(refused)?.to_vec();
         let names = outlets
             .iter()
             .map(|outlet| model.outlet_label(*outlet).unwrap_or_default().to_string())
@@ -71,6 +71,7 @@ impl Session for Loaded {
             .map_err(|error| failed(format!("{error:#}")))?;
         let named = self.names.iter().zip(outputs).map(|(name, value)| {
             let values = value
+                .view()
                 .as_slice::<f32>()
                 .map_err(|error| failed(format!("{error:#}")))?
                 .to_vec();

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{GradientSettings, Mode, Model, Optimizer, Rule, TorchError, train};
 use crate::exporters::net::Net;
-use crate::exporters::weights::{Weights, stream_key, uniform};
+use crate::exporters::weights::{Weights, random_image};
 
 /// Times of repeated runs of the same work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,20 +77,11 @@ pub fn bench_training_step(
 fn noise(net: &Net, batch: usize) -> Result<Tensor, TorchError> {
     let options = net.options();
     let (height, width) = (options.image_height, options.image_width);
-    let key = stream_key(0, "image");
-    let pixels: Vec<f32> = (0..(batch * 3 * height * width) as u64)
-        .map(|i| (uniform(key, i) * 2.0 - 1.0) as f32)
-        .collect();
-    if std::env::var("NHWC").is_ok() {
-        return Tensor::f_from_slice(&pixels)
-            .and_then(|image| {
-                image.f_view([batch as i64, height as i64, width as i64, 3].as_slice())
-            })
-            .and_then(|i| i.f_permute([0, 3, 1, 2].as_slice()))
-            .map_err(TorchError::while_("making an image"));
-    }
+    let pixels = random_image(0, batch * 3 * height * width);
+    // Channels last in memory, as training has its batches.
     Tensor::f_from_slice(&pixels)
-        .and_then(|image| image.f_view([batch as i64, 3, height as i64, width as i64].as_slice()))
+        .and_then(|image| image.f_view([batch as i64, height as i64, width as i64, 3].as_slice()))
+        .and_then(|image| image.f_permute([0, 3, 1, 2].as_slice()))
         .map_err(TorchError::while_("making an image"))
 }
 

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Layout, TorchError};
-use crate::exporters::net::{Net, Node, NodeId, Op, Shape, Window};
+use crate::exporters::net::{Net, Node, NodeId, Op, Window};
 use crate::exporters::weights::{Weights, stream_key, uniform};
 
 /// What the forward pass is for.
@@ -97,7 +97,7 @@ impl Model {
                     .f_view(shape.as_slice())?
                     .f_detach()?;
                 match parameter.kind.is_trained() {
-                    true => view.set_requires_grad(true).f_alias(),
+                    true => view.f_set_requires_grad(true),
                     false => Ok(view),
                 }
             })
@@ -239,8 +239,12 @@ impl Model {
                     .iter()
                     .filter_map(|input| values[input.index()].as_ref())
                     .collect();
-                // The last reader of a value may overwrite it.
-                let sole = node.inputs.iter().all(|input| left[input.index()] == 1);
+                // The last reader of a value may overwrite it, if the value is the producer's own and not a view.
+                let own = |op| matches!(op, Op::BatchNorm { .. } | Op::ScaledAdd { .. });
+                let sole = node
+                    .inputs
+                    .iter()
+                    .all(|input| left[input.index()] == 1 && own(nodes[input.index()].op));
                 self.apply(node, &self.of_node[index], &inputs, sole, mode)
             }
             .map_err(|source| TorchError::Node {
@@ -274,7 +278,7 @@ impl Model {
             .collect()
     }
 
-    /// One node. `sole` tells that nobody else will read the inputs.
+    /// One node. `sole` tells that nobody else will read the inputs, so that they may be overwritten.
     fn apply(
         &self,
         node: &Node,
@@ -378,12 +382,10 @@ fn check_shape(node: &Node, batch: i64, found: &[i64]) -> Result<(), TorchError>
         let dimensions: Vec<String> = dimensions.iter().map(i64::to_string).collect();
         format!("[{}]", dimensions.join(", "))
     };
-    let expected = match node.shape {
-        _ if batch > 0 && node.op != Op::Input => text(&expected),
-        Shape::Map { .. } | Shape::Vector { .. } => {
-            let after: Vec<i64> = node.shape.dimensions().iter().map(|&n| n as i64).collect();
-            text(&after).replacen('[', "[N, ", 1)
-        }
+    // Of the image only the shape after the batch is known, and so it is where there is no image at all.
+    let expected = match batch > 0 && node.op != Op::Input {
+        true => text(&expected),
+        false => text(&expected[1..]).replacen('[', "[N, ", 1),
     };
     Err(TorchError::Shape {
         node: node.name.clone(),
@@ -407,3 +409,6 @@ pub(crate) fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, TorchError> {
     };
     copy().map_err(TorchError::while_("copying numbers to main memory"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,12 +125,12 @@ pub fn train(
         resumed_from: state.checkpoint.clone(),
     });
 
-    let mut batches = TrainingImages::start(config, &training, state.step..steps)?;
+    let batches = TrainingImages::start(config, &training, state.step..steps)?;
     let mut validation_images = ValidationImages::new(config, validation);
     let mut validated = metrics.last_validation().filter(|v| v.step == state.step);
     let mut pace = Pace::default();
     let mut loss = None;
-    while let Some(batch) = batches.next() {
+    for batch in batches {
         let batch = batch?;
         let start = pace.start();
         let epochs = |step: u64| (step * config.batch_size as u64) as f64 / images as f64;
@@ -227,7 +227,8 @@ pub(super) fn step(
     Ok(loss)
 }
 
-/// Pixels 0 to 255 as -1 to 1, in the form libtorch computes with: `[N, 3, H, W]`.
+/// Pixels 0 to 255 as -1 to 1: `[N, 3, H, W]`, channels last in memory as the pixels come, with which libtorch's
+/// convolutions on the processor are a fifth faster than with whole planes.
 fn to_image(batch: &Batch, height: usize, width: usize) -> Result<Tensor, TorchError> {
     let mut values = [0.0_f32; 256];
     for (byte, value) in values.iter_mut().enumerate() {

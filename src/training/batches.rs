@@ -148,9 +148,13 @@ impl TrainingImages {
             .map_err(|error| FileError::new("start a thread to decode", dataset.folder(), error))?;
         Ok(Self { pipeline })
     }
+}
+
+impl Iterator for TrainingImages {
+    type Item = Result<Batch, BatchError>;
 
     /// The next step's batch; none after the last step.
-    pub fn next(&mut self) -> Option<Result<Batch, BatchError>> {
+    fn next(&mut self) -> Option<Self::Item> {
         self.pipeline.next()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::proto::StringStringEntryProto;
-use super::{BatchNorm, ExportOptions};
+use super::{BatchNorm, ExportOptions, Output};
 use crate::net::{Net, NetError, NetOptions};
 use crate::weights::{Source, Weights};
 use crate::zoo::{self, ZooError};
@@ -59,6 +59,8 @@ pub struct NetworkFacts {
     pub options: NetOptions,
     /// Folded or kept.
     pub batch_norm: BatchNorm,
+    /// Which value it puts out.
+    pub output: Output,
     /// SHA-256 of its weights, see [`Weights::sha256`].
     pub weights_sha256: String,
     /// The seed, where its weights were generated.
@@ -85,6 +87,7 @@ impl NetworkFacts {
             variant: entry("incept.variant")?.clone(),
             options: serde_json::from_str(entry("incept.options")?).ok()?,
             batch_norm: entry("incept.batch_norm")?.parse().ok()?,
+            output: entry("incept.output")?.parse().ok()?,
             weights_sha256: entry("incept.weights.sha256")?.clone(),
             seed: entry("incept.weights.seed").and_then(|seed| seed.parse().ok()),
         })

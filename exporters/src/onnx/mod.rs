@@ -31,4 +31,4 @@ pub use options::{
     Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, NEWEST_OPSET, OLDEST_OPSET, Output,
 };
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
-pub use write::{to_bytes, write};
+pub use write::{check_size, to_bytes, write};

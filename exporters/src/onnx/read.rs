@@ -171,7 +171,7 @@ pub fn with_outputs(bytes: &Bytes, names: &[String]) -> Result<Vec<u8>, ReadErro
             })
         })
         .collect();
-    let addition = GraphProto {
+    let mut addition = GraphProto {
         output,
         ..Default::default()
     }
@@ -189,7 +189,8 @@ pub fn with_outputs(bytes: &Bytes, names: &[String]) -> Result<Vec<u8>, ReadErro
             encode_key(number, wire, &mut extended);
             encode_varint((graph.len() + addition.len()) as u64, &mut extended);
             extended.extend_from_slice(&graph);
-            extended.extend_from_slice(&addition);
+            // A graph may come in pieces, to be merged: the outputs go to the first.
+            extended.append(&mut addition);
         } else {
             skip_field(wire, number, &mut rest, DecodeContext::default())?;
             extended.extend_from_slice(&field[..field.len() - rest.len()]);

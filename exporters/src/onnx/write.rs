@@ -67,6 +67,25 @@ pub fn to_bytes(
     }
 }
 
+/// Tells whether one file can hold `net`, before there are any weights.
+///
+/// # Errors
+/// [`ExportError::TooLarge`] with the bytes its tensors need.
+pub fn check_size(net: &Net, options: &ExportOptions) -> Result<(), ExportError> {
+    let elements = |tensor: &Initializer| {
+        tensor
+            .shape
+            .iter()
+            .map(|&size| size as u64)
+            .product::<u64>()
+    };
+    let tensors = graph::emit(net, options).initializers;
+    match tensors.iter().map(|tensor| 4 * elements(tensor)).sum() {
+        found if found > LIMIT => Err(ExportError::TooLarge { found }),
+        _ => Ok(()),
+    }
+}
+
 enum StreamError {
     Io(io::Error),
     Export(ExportError),

@@ -45,7 +45,7 @@ pub enum WeightsError {
     Mismatch {
         /// The network.
         network: String,
-        /// Tensors the network has and the weights lack, each with an unused name like it.
+        /// Tensors the network has and the weights lack, the first of them with an unused name like it.
         missing: Vec<(String, Option<String>)>,
         /// Tensors the weights have and the network lacks.
         unused: Vec<String>,
@@ -83,7 +83,7 @@ impl WeightsError {
 }
 
 /// How many of each list are shown.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 
 struct Lists<'a> {
     missing: &'a [(String, Option<String>)],

@@ -5,6 +5,7 @@ mod initial;
 mod safetensors_file;
 mod tensor;
 
+use error::SHOWN;
 pub use error::{Misshapen, WeightsError};
 pub use initial::{
     initial_values, random_image, randomised_values, standard_normal, stream_key, uniform,
@@ -131,8 +132,10 @@ impl Weights {
         for (name, expected) in &wanted {
             match self.tensors.get(name) {
                 None => {
-                    let near = nearest(name, unused.iter().map(String::as_str));
-                    missing.push((name.clone(), near.map(str::to_string)));
+                    // Every pair of names takes a while, and only the first names are shown.
+                    let shown = missing.len() < SHOWN;
+                    let like = unused.iter().map(String::as_str).filter(|_| shown);
+                    missing.push((name.clone(), nearest(name, like).map(str::to_string)));
                 }
                 Some(tensor) if tensor.shape() != expected => misshapen.push(Misshapen {
                     name: name.clone(),

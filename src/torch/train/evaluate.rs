@@ -46,7 +46,9 @@ fn score(logits: &[f32], label: usize) -> (usize, f64) {
     let before = logits
         .iter()
         .enumerate()
-        .filter(|&(class, &logit)| class != label && !(logit < right))
+        .filter(|&(class, &logit)| {
+            class != label && logit.partial_cmp(&right).is_none_or(|order| order.is_ge())
+        })
         .count();
     let greatest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits
