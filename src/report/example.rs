@@ -142,8 +142,7 @@ pub(super) fn errors(top1_errors: usize, top5_errors: usize) -> ErrorRate {
         let before = |class: usize| class >= 1 && class <= ranks[image];
         (0..8)
             .map(|class| if before(class) { 0.5 } else { 0.1 })
-            .collect::<Vec<f64>>()
-            .into()
+            .collect()
     })
 }
 
