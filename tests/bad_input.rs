@@ -103,10 +103,10 @@ fn options_out_of_range() {
         let value = format!("{option}={value}");
         export_fails(&["inception_resnet_v1", &value], &parts);
     }
-    // 20 GB of weights: refused before a number of them is made.
+    // 42 GB of weights: refused before a number of them is made.
     export_fails(
         &["inception_v4", "--width", "16"],
-        &["at most 2147483647 bytes"],
+        &["42165059488 bytes", "at most 2147483647"],
     )
     .hint("--width");
     export_fails(&["inception_v4", "--no-such-option"], &["--no-such-option"]);
@@ -128,7 +128,7 @@ fn weights_file(folder: &Path, change: impl FnOnce(&mut BTreeMap<String, Tensor>
     path.to_str().unwrap().into()
 }
 
-fn with_weights<'a>(path: &'a str) -> Vec<&'a str> {
+fn with_weights(path: &str) -> Vec<&str> {
     let mut arguments = vec!["inception_resnet_v1", "--weights", path];
     arguments.extend(support::SMALL);
     arguments
@@ -160,7 +160,7 @@ fn weights_with_missing_extra_misshapen_and_nan_tensors_are_told_of_at_once() {
             "`logits/bias` (is it `logits/bais`?)",
             "1 unused:",
             "1 misshapen:",
-            "`logits/weight`: expected [10, 179], found [2, 2]",
+            "`logits/weight`: expected [10, 180], found [2, 2]",
             "1 not finite:",
             "`stem.1/conv_3x3/batch_norm/gamma`: 1 NaN or infinite values",
         ],
@@ -271,7 +271,7 @@ fn a_disk_that_fills_up_leaves_the_old_file_and_nothing_new() {
     };
     let path_text = path.to_str().unwrap();
     let full = ["cannot write", path_text, "caused by: File too large"];
-    export("200").could_not_run(&full).hint("space");
+    export("200").could_not_run(&full).hint("ulimit -f");
     assert_eq!(entries(folder.path()), [""; 0], "a partial file was left");
     fs::write(&path, "an older file").unwrap();
     for blocks in ["0", "1", "200", "1000"] {

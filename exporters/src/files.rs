@@ -40,6 +40,10 @@ impl FileError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Some("free some space or write to another disk; no partial file was left".into())
             }
+            io::ErrorKind::FileTooLarge => Some(
+                "the file system or `ulimit -f` allows no file of this size; no partial file was left"
+                    .into(),
+            ),
             _ => None,
         }
     }

@@ -917,7 +917,7 @@ fn an_option_out_of_range_is_named() {
     let out_of_range: Vec<(&str, &str, NetOptions)> = vec![
         ("classes", "0", NetOptions { classes: 0, ..base() }),
         ("classes", "1000001", NetOptions { classes: 1_000_001, ..base() }),
-        ("classes", &"18446744073709551615", NetOptions { classes: usize::MAX, ..base() }),
+        ("classes", "18446744073709551615", NetOptions { classes: usize::MAX, ..base() }),
         ("width", "0", NetOptions { width_multiplier: 0.0, ..base() }),
         ("width", "-1", NetOptions { width_multiplier: -1.0, ..base() }),
         ("width", "NaN", NetOptions { width_multiplier: f64::NAN, ..base() }),

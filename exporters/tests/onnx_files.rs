@@ -369,7 +369,12 @@ fn check_file(net: &Net, weights: &Weights, options: &ExportOptions) {
         assert_eq!(node.op_type, wanted.op_type, "{what}: `{}`", wanted.name);
         assert_eq!(found.name, wanted.name, "{what}");
         assert_eq!(found.inputs, wanted.inputs, "{what}: `{}`", wanted.name);
-        assert_eq!(node.output, [output.clone()], "{what}: `{}`", wanted.name);
+        assert_eq!(
+            node.output,
+            std::slice::from_ref(output),
+            "{what}: `{}`",
+            wanted.name
+        );
         assert_eq!(
             attributes(node),
             wanted.attributes,
@@ -812,7 +817,7 @@ fn folding_that_gives_no_numbers_is_refused() {
 
 #[test]
 fn a_file_above_protobufs_limit_is_refused_before_it_is_written() {
-    // 16 times the width is 256 times the weights: 20 GB. The tensors' shapes alone tell, so one value stands for all.
+    // 16 times the width is 256 times the weights, 42 GB: the tensors' shapes alone tell.
     let wide = NetOptions {
         width_multiplier: 16.0,
         ..NetOptions::default()
