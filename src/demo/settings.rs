@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::training::threads_each;
 use crate::images::synthetic::SyntheticOptions;
 use crate::training::{ConfigError, TrainingConfig};
 
@@ -83,6 +84,8 @@ impl Settings {
         config.data = folder.join("data");
         config.output = folder.join(network);
         config.checkpoint_every = 100;
+        config.threads = threads_each(NETWORKS.len());
+        config.workers = 1;
         config.options.image_height = self.image_side;
         config.options.image_width = self.image_side;
         config.options.width_multiplier = self.width;
