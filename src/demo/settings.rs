@@ -40,11 +40,11 @@ impl Settings {
                 validation_share: 320.0 / 2320.0,
                 ..SyntheticOptions::default()
             },
-            image_side: 107,
+            image_side: 75,
             width: 0.25,
-            steps: 800,
+            steps: 1500,
             batch_size: 32,
-            validate_every: 1,
+            validate_every: 2,
             crops: &["1", "12", "144"],
         }
     }
@@ -58,11 +58,10 @@ impl Settings {
                 validation_share: 0.2,
                 ..SyntheticOptions::default()
             },
-            image_side: 75,
             width: 0.1,
             steps: 12,
             batch_size: 16,
-            validate_every: 1,
+            validate_every: 2,
             ..Self::full()
         }
     }
