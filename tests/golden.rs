@@ -177,7 +177,7 @@ fn libtorch_in_float64_agrees_with_independent_implementations() {
         let net = net(network);
         let weights = Weights::randomised(&net, 0);
         let nodes: Vec<_> = net.stages().iter().map(|stage| stage.output).collect();
-        let mut reference = incept::torch::Reference::new(&net, &weights).unwrap();
+        let reference = incept::torch::Reference::new(&net, &weights).unwrap();
         let values = reference.run(image().view(), &nodes).unwrap();
         let by_name: BTreeMap<&str, &ArrayD<f64>> = nodes
             .iter()

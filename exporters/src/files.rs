@@ -68,6 +68,9 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
 /// Writes a file so that it appears whole or not at all: written beside its place, synced, renamed.
 /// Where `fill` or the disk fails, an older file at `path` stays as it was and nothing new is left.
 ///
+/// A link is followed: the file it leads to is replaced, not the link. What is no regular file (a device, a pipe) has
+/// no place beside it and is written to as it is.
+///
 /// # Errors
 /// [`FileError`] with the path, whichever step failed.
 pub fn write_whole(
@@ -75,30 +78,45 @@ pub fn write_whole(
     fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> Result<(), FileError> {
     let failed = |source| FileError::new("write", path, source);
+    let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    match fs::metadata(&resolved) {
+        Ok(found) if found.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+        Ok(found) if !found.is_file() => {
+            let mut device = File::options()
+                .write(true)
+                .open(&resolved)
+                .map_err(failed)?;
+            let mut writer = BufWriter::with_capacity(1 << 20, &mut device);
+            return fill(&mut writer)
+                .and_then(|()| writer.flush())
+                .map_err(failed);
+        }
+        _ => {}
+    }
+    write_beside(&resolved, fill).map_err(failed)
+}
+
+fn write_beside(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    if path.is_dir() {
-        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
-    }
     let mut beside = tempfile::Builder::new()
         .prefix(".incept-")
         .suffix(".partial")
         .permissions(permissions())
-        .tempfile_in(folder)
-        .map_err(failed)?;
+        .tempfile_in(folder)?;
     let mut writer = BufWriter::with_capacity(1 << 20, beside.as_file_mut());
-    fill(&mut writer)
-        .and_then(|()| writer.flush())
-        .map_err(failed)?;
+    fill(&mut writer)?;
+    writer.flush()?;
     drop(writer);
-    beside.as_file().sync_all().map_err(failed)?;
-    beside.persist(path).map_err(|e| failed(e.error))?;
+    beside.as_file().sync_all()?;
+    beside.persist(path).map_err(|error| error.error)?;
     // The rename itself survives a power cut only once the folder is synced.
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed)
+    File::open(folder)?.sync_all()
 }
 
 /// A temporary file is private by default; a result is as readable as any file the user makes.
@@ -125,6 +143,37 @@ mod tests {
         assert!(error.hint().is_some());
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_and_a_pipe_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_whole(&link, |w| w.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+
+        let pipe = folder.path().join("pipe");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_whole(&pipe, |w| w.write_all(b"through")).unwrap();
+        assert_eq!(reader.join().unwrap(), b"through");
+        assert!(
+            !fs::metadata(&pipe).unwrap().is_file(),
+            "the pipe is still a pipe"
+        );
     }
 
     #[test]

@@ -62,7 +62,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
 
 #[cfg(feature = "torch")]
 mod screen {
+    use std::collections::BTreeMap;
     use std::time::Instant;
+
+    use indicatif::MultiProgress;
 
     use super::super::output::message;
     use super::super::progress::Bar;
@@ -70,11 +73,12 @@ mod screen {
     use crate::torch::Event;
     use crate::training::Progress;
 
-    /// Says which part runs, draws its bar, says what came out.
+    /// Says which part runs, draws its bars, says what came out.
     pub(super) struct Screen {
         begun: Instant,
         bar: Option<Bar>,
-        training: Option<Progress>,
+        group: MultiProgress,
+        training: BTreeMap<String, Progress>,
     }
 
     impl Screen {
@@ -82,7 +86,8 @@ mod screen {
             Self {
                 begun: Instant::now(),
                 bar: None,
-                training: None,
+                group: MultiProgress::new(),
+                training: BTreeMap::new(),
             }
         }
 
@@ -95,7 +100,7 @@ mod screen {
                 DemoEvent::Evaluating(p) => {
                     self.count("images", p.images, p.total, &format!("{} crops", p.crops))
                 }
-                DemoEvent::Training(event) => self.train(event),
+                DemoEvent::Training(network, event) => self.train(network, event),
                 DemoEvent::Checking(_) => {}
                 DemoEvent::Result(text) => {
                     self.clear();
@@ -113,26 +118,33 @@ mod screen {
                 .set(done as u64, total as u64, message);
         }
 
-        fn train(&mut self, event: &Event) {
+        fn train(&mut self, network: &str, event: &Event) {
             match event {
                 Event::Started { step, steps, .. } => {
-                    self.training = Some(Progress::new("", *step, *steps))
+                    let name = format!("{network:<19}");
+                    let bar = Progress::beside(&self.group, &name, *step, *steps);
+                    self.training.insert(network.into(), bar);
                 }
-                Event::Step { record, left } => self
-                    .training
-                    .iter_mut()
-                    .for_each(|bar| bar.step(record, *left)),
-                Event::Validated(record) => self
-                    .training
-                    .iter_mut()
-                    .for_each(|bar| bar.validation(record)),
+                Event::Step { record, left } => {
+                    self.training
+                        .get_mut(network)
+                        .into_iter()
+                        .for_each(|bar| bar.step(record, *left));
+                }
+                Event::Validated(record) => {
+                    self.training
+                        .get_mut(network)
+                        .into_iter()
+                        .for_each(|bar| bar.validation(record));
+                }
                 Event::Checkpoint(_) => {}
             }
         }
 
         fn clear(&mut self) {
             self.bar.take().iter().for_each(Bar::finish);
-            self.training.take().iter().for_each(Progress::finish);
+            // Dropping a bar takes it off the screen.
+            self.training.clear();
         }
     }
 }

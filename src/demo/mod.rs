@@ -3,6 +3,7 @@
 mod error;
 mod recipe;
 mod settings;
+mod training;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ use crate::provenance::{Provenance, sha256_of_file};
 use crate::report::{
     CurvePoint, DataDescription, LossPoint, NetworkReport, Report, SCHEMA, Samples,
 };
-use crate::torch::{Event, TrainingSummary, train};
-use crate::training::Records;
+use crate::torch::{Event, TrainingSummary};
+use crate::training::{Records, TrainingConfig};
 
 /// What the demonstration is doing.
 #[derive(Debug)]
@@ -41,8 +42,8 @@ pub enum DemoEvent<'a> {
     },
     /// Images drawn, of how many.
     Drawing(usize, usize),
-    /// Something happened in training.
-    Training(&'a Event),
+    /// Something happened in the training of the named network.
+    Training(&'a str, &'a Event),
     /// A message of the check.
     Checking(&'a str),
     /// Images evaluated.
@@ -79,9 +80,14 @@ pub fn run(
     };
     create_folder(folder)?;
     let data = demo.data()?;
+    let configs = NETWORKS
+        .iter()
+        .map(|name| settings.training(name, folder))
+        .collect::<Result<Vec<_>, _>>()?;
+    let summaries = demo.training(&configs)?;
     let mut networks = vec![];
-    for name in NETWORKS {
-        networks.push(demo.network(name, &data)?);
+    for ((name, config), summary) in NETWORKS.iter().zip(&configs).zip(&summaries) {
+        networks.push(demo.network(name, &data, config, summary)?);
     }
     let mut evaluations = vec![];
     for crops in settings.crops {
@@ -100,8 +106,8 @@ struct Demo<'a> {
 impl Demo<'_> {
     fn begin(&mut self, title: String) {
         self.part += 1;
-        // Data, three parts for each network, one for each crop plan, the report.
-        let of = 2 + 3 * NETWORKS.len() + self.settings.crops.len();
+        // Data, training, two parts for each network, one for each crop plan, the report.
+        let of = 3 + 2 * NETWORKS.len() + self.settings.crops.len();
         (self.observer)(DemoEvent::Part {
             number: self.part,
             of,
@@ -133,23 +139,35 @@ impl Demo<'_> {
         Ok(data)
     }
 
-    /// Trains, exports and checks one network.
-    fn network(&mut self, name: &str, data: &SyntheticDataset) -> Result<NetworkReport, DemoError> {
-        let config = self.settings.training(name, self.folder)?;
+    fn training(&mut self, configs: &[TrainingConfig]) -> Result<Vec<TrainingSummary>, DemoError> {
+        let Settings { width, steps, .. } = self.settings;
+        self.begin(format!(
+            "training all {} networks, width {width}, {steps} steps each",
+            configs.len()
+        ));
+        let summaries = training::train_all(configs, &mut |number, event| {
+            (self.observer)(DemoEvent::Training(NETWORKS[number], event));
+        })?;
+        let each = summaries
+            .iter()
+            .map(|summary| format!("{:.1} %", 100.0 * summary.validation.top1_error));
+        self.result(format!(
+            "single-crop top-1 error {}",
+            each.collect::<Vec<_>>().join(", ")
+        ));
+        Ok(summaries)
+    }
+
+    /// Exports and checks one network.
+    fn network(
+        &mut self,
+        name: &str,
+        data: &SyntheticDataset,
+        config: &TrainingConfig,
+        summary: &TrainingSummary,
+    ) -> Result<NetworkReport, DemoError> {
         let net = config.net(data.classes.len())?;
         let title = incept_exporters::zoo::find(name, None)?.title;
-        self.begin(format!(
-            "training {title}, width {}, {} steps",
-            self.settings.width, self.settings.steps
-        ));
-        let summary = train(&config, true, &mut |event| {
-            (self.observer)(DemoEvent::Training(event))
-        })?;
-        self.result(format!(
-            "single-crop top-1 error {:.1} %",
-            100.0 * summary.validation.top1_error
-        ));
-
         self.begin(format!("exporting {title} to ONNX"));
         let model = self.model(name);
         let weights = Weights::read(&summary.weights)?;
@@ -159,7 +177,7 @@ impl Demo<'_> {
         self.begin(format!(
             "checking {title}: ONNX Runtime and rten beside libtorch in float64"
         ));
-        let parity = self.parity(name, &model, &summary)?;
+        let parity = self.parity(name, &model, summary)?;
         let verdict = if parity.holds { "holds" } else { "FAILS" };
         let worst = parity
             .worst()
@@ -178,7 +196,7 @@ impl Demo<'_> {
             multiply_adds: cost.multiply_adds,
             image_size: (net.options().image_height, net.options().image_width),
             width_multiplier: net.options().width_multiplier,
-            training: recipe::training(&config, &records, summary.steps),
+            training: recipe::training(config, &records, summary.steps),
             curve: curve(&records),
             losses: losses(&records),
             parity,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::training::threads_each;
 use crate::images::synthetic::SyntheticOptions;
 use crate::training::{ConfigError, TrainingConfig};
 
@@ -39,11 +40,11 @@ impl Settings {
                 validation_share: 320.0 / 2320.0,
                 ..SyntheticOptions::default()
             },
-            image_side: 107,
+            image_side: 75,
             width: 0.25,
-            steps: 800,
+            steps: 1500,
             batch_size: 32,
-            validate_every: 1,
+            validate_every: 2,
             crops: &["1", "12", "144"],
         }
     }
@@ -57,11 +58,10 @@ impl Settings {
                 validation_share: 0.2,
                 ..SyntheticOptions::default()
             },
-            image_side: 75,
             width: 0.1,
             steps: 12,
             batch_size: 16,
-            validate_every: 1,
+            validate_every: 2,
             ..Self::full()
         }
     }
@@ -83,6 +83,8 @@ impl Settings {
         config.data = folder.join("data");
         config.output = folder.join(network);
         config.checkpoint_every = 100;
+        config.threads = threads_each(NETWORKS.len());
+        config.workers = 1;
         config.options.image_height = self.image_side;
         config.options.image_width = self.image_side;
         config.options.width_multiplier = self.width;

@@ -37,8 +37,15 @@ pub struct ValidationRecord {
     pub top1_error: f64,
     /// Share of images whose class is not among the first five guesses.
     pub top5_error: f64,
-    /// Mean cross-entropy.
+    /// Mean cross-entropy; infinite, and `null` in the file, for averages too young to be of use.
+    #[serde(deserialize_with = "infinite_if_null")]
     pub loss: f64,
+}
+
+/// JSON has no infinity: it is written as null.
+fn infinite_if_null<'de, D: serde::Deserializer<'de>>(number: D) -> Result<f64, D::Error> {
+    let number = Option::<f64>::deserialize(number)?;
+    Ok(number.unwrap_or(f64::INFINITY))
 }
 
 /// The open file of metrics.
@@ -155,6 +162,23 @@ mod tests {
             learning_rate: 0.045,
             images_per_second: 10.0,
         }
+    }
+
+    #[test]
+    fn an_infinite_validation_loss_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut metrics = Metrics::open(folder.path(), 0).unwrap();
+        let record = ValidationRecord {
+            step: 3,
+            epoch: 1.0,
+            images: 8,
+            top1_error: 1.0,
+            top5_error: 0.5,
+            loss: f64::INFINITY,
+        };
+        metrics.validation(&record).unwrap();
+        let metrics = Metrics::open(folder.path(), 3).unwrap();
+        assert_eq!(metrics.last_validation(), Some(record));
     }
 
     #[test]

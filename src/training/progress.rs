@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{StepRecord, ValidationRecord};
 
@@ -18,6 +18,15 @@ impl Progress {
     /// A bar from `done` to `steps`. On anything but a terminal nothing is drawn.
     pub fn new(name: &str, done: u64, steps: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+        Self::of(bar, name, done)
+    }
+
+    /// A bar as [`Progress::new`] makes it, below the others of a group.
+    pub fn beside(group: &MultiProgress, name: &str, done: u64, steps: u64) -> Self {
+        Self::of(group.add(ProgressBar::new(steps)), name, done)
+    }
+
+    fn of(bar: ProgressBar, name: &str, done: u64) -> Self {
         // The template is fixed and known to be sound; the default style is shown otherwise.
         if let Ok(style) =
             ProgressStyle::with_template("{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {msg}")

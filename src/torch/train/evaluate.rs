@@ -29,13 +29,18 @@ pub(super) fn evaluate(
         Ok(())
     })?;
     let share = |n: usize| n as f64 / count.max(1) as f64;
+    let mean = loss / count.max(1) as f64;
     Ok(ValidationRecord {
         step,
         epoch,
         images: count,
         top1_error: share(wrong),
         top5_error: share(wrong_of_five),
-        loss: loss / count.max(1) as f64,
+        loss: if mean.is_finite() {
+            mean
+        } else {
+            f64::INFINITY
+        },
     })
 }
 
