@@ -77,7 +77,7 @@ fn the_whole_job_runs_and_an_interrupted_one_ends_the_same() {
     assert_eq!(before, kept.map(stamp), "a finished part was done again");
     assert_eq!(html.as_bytes(), read("report.html"));
 
-    // Killed while the second network trains, and run again: the same weights, bit for bit, and the same errors.
+    // Killed while the networks train, and run again: the same weights, bit for bit, and the same errors.
     let cut = tempfile::tempdir().unwrap();
     let second = cut
         .path()
@@ -91,7 +91,7 @@ fn the_whole_job_runs_and_an_interrupted_one_ends_the_same() {
     while !second.exists() && child.try_wait().unwrap().is_none() {
         assert!(
             start.elapsed() < Duration::from_secs(300),
-            "the demonstration never reached its second network"
+            "the demonstration never trained"
         );
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -30,6 +30,10 @@ impl FileError {
     /// The likely fix, where the operating system's answer points to one.
     pub fn hint(&self) -> Option<String> {
         match self.source.kind() {
+            io::ErrorKind::NotFound if self.action == "write" => {
+                let folder = self.path.parent().unwrap_or(&self.path);
+                Some(format!("create the folder `{}` first", folder.display()))
+            }
             io::ErrorKind::NotFound => Some(format!(
                 "check that `{}` exists and is spelled correctly",
                 self.path.display()

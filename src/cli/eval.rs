@@ -74,6 +74,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         "{crops} crops in {seconds:.1} s, {:.1} crops per second",
         crops / seconds
     ));
+    let alone = evaluation
+        .models
+        .iter()
+        .map(|model| (model.path.as_str(), &model.errors));
+    for (model, errors) in alone.filter(|(_, errors)| errors.not_finite > 0) {
+        message(&format!(
+            "warning: {model}: {} of {} images have probabilities that are NaN or infinite, counted as errors",
+            errors.not_finite, errors.images
+        ));
+    }
     for name in &evaluation.data.undecodable {
         message(&format!("left out, cannot be decoded: {name}"));
     }

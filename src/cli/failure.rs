@@ -28,13 +28,6 @@ impl Failure {
         )
     }
 
-    /// Whether the reader of our output went away, as `head` does: no failure of ours.
-    pub(super) fn is_broken_pipe(&self) -> bool {
-        self.error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    }
-
     /// `error: ...`, each cause once, `hint: ...`, on standard error.
     pub(super) fn print(&self) {
         let mut text = format!("error: {}", self.error);

@@ -6,11 +6,17 @@ use std::path::Path;
 use incept_exporters::files::{FileError, write_whole};
 use serde::Serialize;
 
-/// Writes to standard output; a closed pipe is an error here and no panic.
+/// Writes to standard output. A reader who went away, as `head` does, changes nothing: files are still written, and the
+/// exit code still tells the verdict.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// A JSON document with a line break at its end.

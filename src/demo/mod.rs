@@ -368,12 +368,14 @@ fn earlier<T: DeserializeOwned>(path: &Path, done: impl Fn(&T) -> bool) -> Optio
     serde_json::from_slice(&bytes).ok().filter(done)
 }
 
-/// Whether a result was made from these very files.
+/// Whether a result was made from these very files, by this version.
 fn is_from(provenance: &Provenance, files: &[&Path]) -> bool {
-    files.iter().all(|file| {
-        let known = provenance.inputs.get(&file.display().to_string());
-        known.is_some() && known == sha256_of_file(file).ok().as_ref()
-    })
+    let same_version = provenance.version == env!("CARGO_PKG_VERSION");
+    same_version
+        && files.iter().all(|file| {
+            let known = provenance.inputs.get(&file.display().to_string());
+            known.is_some() && known == sha256_of_file(file).ok().as_ref()
+        })
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), DemoError> {

@@ -28,6 +28,9 @@ pub struct ErrorRate {
     pub top1_errors: usize,
     /// Images whose class is not among the five most probable.
     pub top5_errors: usize,
+    /// Images with a probability that is NaN or infinite: errors whatever their class.
+    #[serde(default)]
+    pub not_finite: usize,
     /// Top-1 error in percent.
     pub top1_percent: f64,
     /// Top-5 error in percent.
@@ -41,11 +44,13 @@ pub struct ErrorRate {
 impl ErrorRate {
     /// Counts the errors of images with these labels and the probabilities given for each.
     pub fn of(labels: &[usize], probabilities: impl Fn(usize) -> Vec<f64>) -> Self {
-        let ranks: Vec<usize> = labels
-            .iter()
-            .enumerate()
-            .map(|(image, &label)| rank_of(label, &probabilities(image)))
-            .collect();
+        let mut not_finite = 0;
+        let mut ranks = Vec::with_capacity(labels.len());
+        for (image, &label) in labels.iter().enumerate() {
+            let probabilities = probabilities(image);
+            not_finite += usize::from(probabilities.iter().any(|value| !value.is_finite()));
+            ranks.push(rank_of(label, &probabilities));
+        }
         let errors = |k| ranks.iter().filter(|&&rank| rank >= k).count();
         let (top1_errors, top5_errors, images) = (errors(1), errors(5), labels.len());
         let percent = |errors: usize| 100.0 * errors as f64 / images.max(1) as f64;
@@ -53,6 +58,7 @@ impl ErrorRate {
             images,
             top1_errors,
             top5_errors,
+            not_finite,
             top1_percent: percent(top1_errors),
             top5_percent: percent(top5_errors),
             top1_interval: wilson(top1_errors, images),

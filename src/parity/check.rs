@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use incept_exporters::files::{self, FileError};
 use incept_exporters::net::{Net, NodeId};
+use incept_exporters::onnx::Bytes;
 use incept_exporters::onnx::{self, ModelFacts, Output, ReadError, RebuildError};
 use incept_exporters::weights::{Weights, WeightsError, random_image};
 use ndarray::{ArrayD, IxDyn};
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, compare};
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+
+/// Stands behind the output's name where the file ran without further outputs.
+const AS_IT_IS: &str = ", file as it is";
 
 /// What a check compares.
 #[derive(Debug, Clone)]
@@ -181,7 +185,7 @@ pub fn check(
     options: &CheckOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<ParityReport, ParityError> {
-    let bytes = files::read(model)?.into();
+    let bytes: Bytes = files::read(model)?.into();
     let facts = ModelFacts::read(&bytes).map_err(|source| ParityError::Model {
         path: model.into(),
         source,
@@ -204,7 +208,6 @@ pub fn check(
                 source,
             }
         })?;
-    drop(bytes);
 
     let mut provenance = Provenance::of_this_run();
     provenance.add_file(model)?;
@@ -215,11 +218,18 @@ pub fn check(
         [] => runtime::DEFAULT.to_vec(),
         named => named.iter().map(String::as_str).collect(),
     };
-    let runtimes = asked
+    let mut distinct: Vec<&str> = vec![];
+    for name in asked {
+        // A runtime beside itself would be no comparison.
+        if !distinct.contains(&name) {
+            distinct.push(name);
+        }
+    }
+    let runtimes = distinct
         .into_iter()
         .map(runtime::find)
         .collect::<Result<Vec<&dyn Runtime>, _>>()?;
-    let mut sessions: Vec<Box<dyn Session>> = vec![];
+    let mut sessions: Vec<[Box<dyn Session>; 2]> = vec![];
     let mut checked = vec![];
     for runtime in runtimes {
         progress(&format!("loading the model in {}", runtime.name()));
@@ -227,7 +237,9 @@ pub fn check(
         provenance
             .runtimes
             .push(format!("{version}, {}", runtime.device()));
-        sessions.push(runtime.load(&extended, LoadOptions::default())?);
+        // Asking for every stage keeps a runtime from fusing across them: the file as it is runs too.
+        let load = |model: &[u8]| runtime.load(model, LoadOptions::default());
+        sessions.push([load(&extended)?, load(&bytes)?]);
         checked.push(RuntimeChecked {
             runtime: runtime.name().into(),
             version,
@@ -244,7 +256,7 @@ pub fn check(
         });
         progress(&format!("computing the reference, batch {batch}"));
         let mut reference = oracle.run(&image, &nodes)?;
-        for (session, checked) in sessions.iter_mut().zip(&mut checked) {
+        for ([session, as_it_is], checked) in sessions.iter_mut().zip(&mut checked) {
             progress(&format!("running {}, batch {batch}", checked.runtime));
             let outputs = session.run(image.view())?;
             let Some(reference) = &reference else {
@@ -252,19 +264,23 @@ pub fn check(
                 reference = Some(reference_from(outputs, &names));
                 continue;
             };
-            checked
-                .comparisons
-                .extend(names.iter().zip(reference).map(|(name, expected)| {
-                    let Some(expected) = expected else {
-                        return Comparison::missing(name, batch, &[]);
-                    };
-                    match outputs.iter().find(|(output, _)| output == name) {
-                        Some((_, found)) => {
-                            compare(name, expected.view(), found.view(), options.tolerance)
-                        }
-                        None => Comparison::missing(name, batch, expected.shape()),
+            let compared = |name: &str, outputs: &[NamedOutput]| {
+                let place = names.iter().position(|known| known == name);
+                let Some(expected) = place.and_then(|place| reference[place].as_ref()) else {
+                    return Comparison::missing(name, batch, &[]);
+                };
+                match outputs.iter().find(|(output, _)| output == name) {
+                    Some((_, found)) => {
+                        compare(name, expected.view(), found.view(), options.tolerance)
                     }
-                }));
+                    None => Comparison::missing(name, batch, expected.shape()),
+                }
+            };
+            let stages = names.iter().map(|name| compared(name, &outputs));
+            checked.comparisons.extend(stages);
+            let mut last = compared(network.output.name(), &as_it_is.run(image.view())?);
+            last.value += AS_IT_IS;
+            checked.comparisons.push(last);
         }
     }
     if oracle.is_first_runtime() {

@@ -4,6 +4,7 @@ mod error;
 mod evaluate;
 mod state;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ pub use error::TrainingError;
 
 use super::{Mode, Model, Optimizer, TorchError};
 use crate::exporters::weights::stream_key;
-use crate::files::create_folder;
+use crate::files::{FileError, create_folder};
 use crate::images::Dataset;
 use crate::training::{
     Batch, Metrics, StepRecord, TrainingConfig, TrainingImages, ValidationImages, ValidationRecord,
@@ -105,6 +106,14 @@ pub fn train(
     let images = training.samples().len();
     let steps = config.total_steps(images);
     create_folder(&config.output)?;
+    // Two runs in one folder would take each other's checkpoints away.
+    let lock = config.output.join(".lock");
+    let file = File::create(&lock).map_err(|error| FileError::new("write", &lock, error))?;
+    if file.try_lock().is_err() {
+        return Err(TrainingError::Busy {
+            path: config.output.clone(),
+        });
+    }
     let checkpoint = latest(&config.output)?;
     let mut state = match checkpoint {
         Some(found) if !resume => return Err(TrainingError::Occupied { path: found.path }),
@@ -114,6 +123,12 @@ pub fn train(
         }
         None => State::initial(config, &net, device)?,
     };
+    if state.step > steps {
+        return Err(TrainingError::Beyond {
+            step: state.step,
+            steps,
+        });
+    }
     let mut metrics = Metrics::open(&config.output, state.step)?;
     observer(&Event::Started {
         step: state.step,

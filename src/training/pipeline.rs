@@ -57,14 +57,26 @@ impl<T: Send + 'static> Pipeline<T> {
         })
     }
 
-    /// The next item; none after the last, or where a worker has died.
+    /// The next item; none after the last.
+    ///
+    /// # Panics
+    /// Where a worker has panicked, with its panic: the end of the items it is not.
     pub(super) fn next(&mut self) -> Option<T> {
         if self.next >= self.end {
             return None;
         }
         let worker = (self.next % self.receivers.len() as u64) as usize;
         self.next += 1;
-        self.receivers[worker].recv().ok()
+        if let Ok(item) = self.receivers[worker].recv() {
+            return Some(item);
+        }
+        self.receivers.clear();
+        for thread in self.threads.drain(..) {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        None
     }
 }
 
@@ -90,6 +102,14 @@ mod tests {
             let found: Vec<u64> = std::iter::from_fn(|| pipeline.next()).collect();
             assert_eq!(found, (5..25).map(|i| i * i).collect::<Vec<u64>>());
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "at the third item")]
+    fn a_worker_that_panics_is_not_the_end_of_the_items() {
+        let work = |(): &mut (), i: u64| assert!(i < 2, "at the third item");
+        let mut pipeline = Pipeline::start(0..5, 2, || (), work).unwrap();
+        while pipeline.next().is_some() {}
     }
 
     #[test]

@@ -30,5 +30,6 @@ pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
 pub use options::{
     Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, NEWEST_OPSET, OLDEST_OPSET, Output,
 };
+pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
 pub use write::{check_size, to_bytes, write};

@@ -55,6 +55,20 @@ pub enum TrainingError {
         /// Its newest checkpoint.
         path: PathBuf,
     },
+    /// Another run is under way in the output folder.
+    #[error("another run is under way in `{}`", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run that is to be continued is past its end already.
+    #[error("the run is at step {step}: expected at least as many steps, found {steps}")]
+    Beyond {
+        /// Steps taken.
+        step: u64,
+        /// Steps asked for.
+        steps: u64,
+    },
     /// The loss, or a weight, is not finite.
     #[error(
         "{what} is {found} at step {step}, with learning rate {learning_rate}: expected a finite number; last good checkpoint: {}",
@@ -115,6 +129,12 @@ impl TrainingError {
                 "continue it with `--resume`, or choose another folder with `--set output=FOLDER`"
                     .into(),
             ),
+            Self::Busy { .. } => {
+                Some("wait for it, or choose another folder with `--set output=FOLDER`".into())
+            }
+            Self::Beyond { step, .. } => Some(format!(
+                "ask for more than {step} steps, or start anew in another folder"
+            )),
             Self::NotFinite { learning_rate, .. } => Some(format!(
                 "lower `learning_rate.initial` (for example to {}), give it `learning_rate.warm_up_steps`, or set `clip_norm = 2.0`",
                 learning_rate / 10.0

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::{TrainingError, to_image};
+use crate::evaluate::rank_of;
 use crate::torch::forward::to_vec;
 use crate::torch::{Mode, Model};
 use crate::training::{ValidationImages, ValidationRecord};
@@ -44,17 +45,10 @@ pub(super) fn evaluate(
     })
 }
 
-/// How many classes come before the right one, and the cross-entropy. A tie is counted against the network, and so
-/// is a number that is none: neither must look like knowledge.
+/// How many classes come before the right one, and the cross-entropy.
 fn score(logits: &[f32], label: usize) -> (usize, f64) {
-    let right = logits[label];
-    let before = logits
-        .iter()
-        .enumerate()
-        .filter(|&(class, &logit)| {
-            class != label && logit.partial_cmp(&right).is_none_or(|order| order.is_ge())
-        })
-        .count();
+    let wide: Vec<f64> = logits.iter().copied().map(f64::from).collect();
+    let (before, right) = (rank_of(label, &wide), logits[label]);
     let greatest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits
         .iter()
@@ -68,12 +62,12 @@ mod tests {
     use super::score;
 
     #[test]
-    fn ties_and_nan_count_against_the_network() {
+    fn ranks_are_those_of_an_evaluation_and_nan_is_never_knowledge() {
         assert_eq!(score(&[1.0, 3.0, 2.0], 1).0, 0);
         assert_eq!(score(&[1.0, 3.0, 2.0], 2).0, 1);
-        assert_eq!(score(&[0.0; 10], 4).0, 9);
-        assert_eq!(score(&[f32::NAN; 10], 4).0, 9);
-        assert_eq!(score(&[0.0, f32::NAN], 0).0, 1);
+        assert_eq!(score(&[0.0; 10], 4).0, 4);
+        assert_eq!(score(&[f32::NAN; 10], 4).0, 10);
+        assert_eq!(score(&[0.0, f32::NAN], 0).0, 2);
         // ln(e^1 + e^3 + e^2) - 3
         assert!((score(&[1.0, 3.0, 2.0], 1).1 - 0.407_605_964_444_380_1).abs() < 1e-12);
     }

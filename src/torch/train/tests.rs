@@ -152,6 +152,22 @@ fn a_run_is_not_overwritten_nor_continued_with_other_settings() {
 }
 
 #[test]
+fn a_run_is_not_shortened_and_not_shared() {
+    let output = tempfile::tempdir().unwrap();
+    run(&config(output.path(), &["steps=3"]), false).unwrap();
+    let error = run(&config(output.path(), &["steps=2"]), true).unwrap_err();
+    assert!(matches!(error, TrainingError::Beyond { step: 3, steps: 2 }), "{error}");
+    assert!(error.hint().is_some());
+
+    let other = std::fs::File::create(output.path().join(".lock")).unwrap();
+    other.lock().unwrap();
+    let error = run(&config(output.path(), &["steps=4"]), true).unwrap_err();
+    assert!(matches!(error, TrainingError::Busy { .. }), "{error}");
+    drop(other);
+    run(&config(output.path(), &["steps=4"]), true).unwrap();
+}
+
+#[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_names_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("run");
