@@ -156,7 +156,10 @@ fn a_run_is_not_shortened_and_not_shared() {
     let output = tempfile::tempdir().unwrap();
     run(&config(output.path(), &["steps=3"]), false).unwrap();
     let error = run(&config(output.path(), &["steps=2"]), true).unwrap_err();
-    assert!(matches!(error, TrainingError::Beyond { step: 3, steps: 2 }), "{error}");
+    assert!(
+        matches!(error, TrainingError::Beyond { step: 3, steps: 2 }),
+        "{error}"
+    );
     assert!(error.hint().is_some());
 
     let other = std::fs::File::create(output.path().join(".lock")).unwrap();
