@@ -101,10 +101,13 @@ fn json_on_standard_output_is_all_there_is() {
         .map(|c| (c["value"].as_str().unwrap(), c["batch"].as_u64().unwrap()))
         .collect();
     let net = small("inception_v4");
+    let outputs = net.stages()[..8]
+        .iter()
+        .map(|stage| net.at(stage.output).name.as_str());
+    let values: Vec<&str> = outputs.chain(["logits, file as it is"]).collect();
     let expected: Vec<(&str, u64)> = [2, 5]
         .into_iter()
-        .flat_map(|batch| net.stages()[..8].iter().map(move |stage| (stage, batch)))
-        .map(|(stage, batch)| (net.at(stage.output).name.as_str(), batch))
+        .flat_map(|batch| values.iter().map(move |value| (*value, batch)))
         .collect();
     assert_eq!(names, expected);
     for comparison in comparisons {
@@ -182,7 +185,11 @@ fn an_output_renamed_or_left_out_fails() {
             model.graph.as_mut().unwrap().output[0].name = "scores".into();
         });
         let failed = check(&renamed_throughout, &["--json", "-", "--batch", "1"]).code(1);
-        assert_eq!(failed_values(&json(&failed)), ["logits"], "{network}");
+        assert_eq!(
+            failed_values(&json(&failed)),
+            ["logits", "logits, file as it is"],
+            "{network}"
+        );
         // `logits` is computed still, but it is another value that the file puts out.
         let other_output = spoil(&model, |model| {
             let graph = model.graph.as_mut().unwrap();
@@ -190,7 +197,11 @@ fn an_output_renamed_or_left_out_fails() {
             graph.output[0].r#type = None;
         });
         let failed = check(&other_output, &["--json", "-", "--batch", "1"]).code(1);
-        assert_eq!(failed_values(&json(&failed)), ["logits"], "{network}");
+        assert_eq!(
+            failed_values(&json(&failed)),
+            ["logits", "logits, file as it is"],
+            "{network}"
+        );
         // The classifier is gone altogether.
         let cut = spoil(&model, |model| {
             let graph = model.graph.as_mut().unwrap();
@@ -200,7 +211,11 @@ fn an_output_renamed_or_left_out_fails() {
             graph.output[0].r#type = None;
         });
         let failed = check(&cut, &["--json", "-", "--batch", "1"]).code(1);
-        assert_eq!(failed_values(&json(&failed)), ["logits"], "{network}");
+        assert_eq!(
+            failed_values(&json(&failed)),
+            ["logits", "logits, file as it is"],
+            "{network}"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use incept_exporters::weights::{Weights, WeightsError, random_image};
 use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 
-use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, compare};
+use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, Verdict, compare};
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
 
@@ -280,6 +280,14 @@ pub fn check(
             checked.comparisons.extend(stages);
             let mut last = compared(network.output.name(), &as_it_is.run(image.view())?);
             last.value += AS_IT_IS;
+            // A layer may be dead; where the output is, any dead network would agree with it.
+            if last
+                .metrics
+                .is_some_and(|metrics| metrics.max_reference == 0.0)
+            {
+                let reason = "the reference is 0 throughout: agreement with it says nothing".into();
+                last.verdict = Verdict::Fails { reason };
+            }
             checked.comparisons.push(last);
         }
     }
