@@ -46,7 +46,7 @@ fn commands(text: &str) -> Vec<String> {
         } else if inside && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
             unfinished += line.trim();
             match unfinished.strip_suffix('\\') {
-                Some(start) => unfinished = format!("{start} "),
+                Some(start) => unfinished = format!("{} ", start.trim_end()),
                 None => commands.push(std::mem::take(&mut unfinished)),
             }
         }
