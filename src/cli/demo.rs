@@ -8,7 +8,7 @@ use super::{Failure, Outcome};
 
 /// All of it on synthetic images: data, training, export, check, evaluation, one report
 ///
-/// About 10 minutes on 2 cores; a minute with --quick. Interrupted, it goes on where it was when it is run again.
+/// About 6 minutes on 2 cores; a quarter of a minute with --quick. Interrupted, it goes on where it was when it is run again.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The folder for everything it makes [default: demo, or demo-quick with --quick]

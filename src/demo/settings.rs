@@ -31,7 +31,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// About ten minutes on two cores: networks that visibly learn.
+    /// About six minutes on two cores: networks that visibly learn.
     pub fn full() -> Self {
         Self {
             quick: false,
