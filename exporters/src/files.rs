@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use memmap2::Mmap;
+
 /// An I/O failure, with what was being done and the path it was done to.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} `{}`", path.display())]
@@ -59,6 +62,30 @@ impl FileError {
 /// [`FileError`] with the path.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     fs::read(path).map_err(|source| FileError::new("read", path, source))
+}
+
+/// Maps a file into memory: nothing is read until it is looked at, and the bytes are shared, not copied.
+///
+/// # Errors
+/// [`FileError`] with the path.
+pub fn map(path: &Path) -> Result<Bytes, FileError> {
+    let failed = |source| FileError::new("read", path, source);
+    let file = File::open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    if found.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    if !found.is_file() || found.len() == 0 {
+        // A pipe has no length and cannot be mapped, and neither can nothing.
+        return Ok(read(path)?.into());
+    }
+    #[expect(
+        unsafe_code,
+        reason = "memmap2 offers no safe mapping: it cannot keep others from shortening the file"
+    )]
+    // SAFETY: the map is only read; a file another process changes meanwhile gives changed values, as reading would.
+    let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+    Ok(Bytes::from_owner(map))
 }
 
 /// Creates a folder and its parents.

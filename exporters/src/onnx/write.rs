@@ -197,7 +197,7 @@ impl Layout {
             writer.write_all(header)?;
             start_field(writer, TENSOR_RAW_DATA, values)?;
             let values = fold::values(initializer, weights).map_err(StreamError::Export)?;
-            writer.write_all(&little_endian(&values))?;
+            writer.write_all(little_endian(&values))?;
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::ElementType;
+use super::checkpoint::{Format, Malformed};
 use crate::files::FileError;
 
 /// A tensor whose shape is not the network's.
@@ -22,26 +24,18 @@ pub enum WeightsError {
     /// The file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is not whole, or not safetensors.
-    #[error("`{}` is not a whole safetensors file: {reason}", path.display())]
+    /// The file is not whole, or not of the format it begins as.
+    #[error("`{}` is not a whole {format} file: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with numbers.
-        reason: String,
-    },
-    /// A tensor's element type cannot be used as float32.
-    #[error("`{}`: tensor `{name}` holds {found}: expected F32, F16, BF16 or F64", path.display())]
-    ElementType {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its element type.
-        found: String,
+        /// The format it was read as.
+        format: Format,
+        /// What is wrong, and where.
+        reason: Malformed,
     },
     /// The tensors are not those of the network.
-    #[error("the weights do not fit `{network}`{}", Lists { missing, unused, misshapen, not_finite })]
+    #[error("the weights do not fit `{network}`{}", Lists { missing, unused, misshapen, mistyped, not_finite })]
     Mismatch {
         /// The network.
         network: String,
@@ -51,6 +45,8 @@ pub enum WeightsError {
         unused: Vec<String>,
         /// Tensors of another shape.
         misshapen: Vec<Misshapen>,
+        /// Tensors of whole numbers, which no weights are.
+        mistyped: Vec<(String, ElementType)>,
         /// Tensors with NaN or infinite values, and how many.
         not_finite: Vec<(String, usize)>,
     },
@@ -65,7 +61,6 @@ impl WeightsError {
                 "the file may be cut off: compare its size with the original, or fetch it again"
                     .into(),
             ),
-            Self::ElementType { .. } => None,
             Self::Mismatch {
                 misshapen,
                 missing,
@@ -89,6 +84,7 @@ struct Lists<'a> {
     missing: &'a [(String, Option<String>)],
     unused: &'a [String],
     misshapen: &'a [Misshapen],
+    mistyped: &'a [(String, ElementType)],
     not_finite: &'a [(String, usize)],
 }
 
@@ -110,6 +106,12 @@ impl fmt::Display for Lists<'_> {
                  expected,
                  found,
              }| { write!(f, "`{name}`: expected {expected:?}, found {found:?}") },
+        )?;
+        list(
+            f,
+            "not numbers with a fraction",
+            self.mistyped,
+            |f, (name, found)| write!(f, "`{name}`: {found}"),
         )?;
         list(f, "not finite", self.not_finite, |f, (name, count)| {
             write!(f, "`{name}`: {count} NaN or infinite values")

@@ -1,17 +1,18 @@
 //! Weights: named tensors, whether generated from a seed or read from a file.
 
+pub mod checkpoint;
 mod error;
 mod initial;
-mod safetensors_file;
 mod tensor;
 
+pub use checkpoint::{Checkpoint, Format, Malformed};
 use error::SHOWN;
 pub use error::{Misshapen, WeightsError};
 pub use initial::{
     initial_values, random_image, randomised_values, standard_normal, stream_key, uniform,
 };
-pub use tensor::Tensor;
 pub(crate) use tensor::little_endian;
+pub use tensor::{ElementType, Tensor, TensorError};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,13 +59,14 @@ impl Weights {
         }
     }
 
-    /// Reads a safetensors file by memory-mapping it; float16, bfloat16 and float64 become float32.
+    /// Reads a file under the names it has: incept's own, for these to be a network's weights. The file is mapped;
+    /// numbers of any type become float32 when they are needed.
     ///
     /// # Errors
-    /// [`WeightsError`] with the path: absent, truncated, not safetensors, or another element type.
+    /// As [`Checkpoint::read`].
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         Ok(Self {
-            tensors: safetensors_file::read(path)?,
+            tensors: Checkpoint::read(path)?.tensors,
             source: Source::Named(path.display().to_string()),
         })
     }
@@ -86,7 +88,7 @@ impl Weights {
         path: &Path,
         metadata: &BTreeMap<String, String>,
     ) -> Result<(), WeightsError> {
-        safetensors_file::write(path, &self.tensors, metadata)
+        checkpoint::safetensors::write(path, &self.tensors, metadata)
     }
 
     /// Where they came from.
@@ -158,8 +160,14 @@ impl Weights {
             })
             .filter(|&(_, count)| count > 0)
             .collect();
-        if missing.is_empty() && unused.is_empty() && misshapen.is_empty() && not_finite.is_empty()
-        {
+        let mistyped: Vec<(String, ElementType)> = self
+            .tensors
+            .iter()
+            .filter(|(_, tensor)| !tensor.element_type().is_floating())
+            .map(|(name, tensor)| (name.clone(), tensor.element_type()))
+            .collect();
+        let fits = missing.is_empty() && unused.is_empty() && misshapen.is_empty();
+        if fits && mistyped.is_empty() && not_finite.is_empty() {
             return Ok(());
         }
         let network = net.name().to_string();
@@ -168,6 +176,7 @@ impl Weights {
             missing,
             unused,
             misshapen,
+            mistyped,
             not_finite,
         })
     }
