@@ -96,6 +96,7 @@ fn everything_wrong_is_told_at_once() {
             unused,
             misshapen: wrong,
             not_finite,
+            ..
         } = &error
         else {
             panic!("{text}");
