@@ -232,6 +232,7 @@ impl Expected {
                 let axis = BTreeMap::from([("axis", Attribute::Int(1))]);
                 self.add(node, "Softmax", inputs, axis)
             }
+            Op::Normalize => panic!("`{}`: the paper's networks have none", node.name),
         }
     }
 
