@@ -74,7 +74,7 @@ fn branches(net: &Net, concatenate: &Node, start: NodeId) -> String {
 }
 
 /// What a block is, in the notation of the figures, and the node it starts after.
-pub fn figure(net: &Net, output: NodeId, start: NodeId) -> String {
+pub(crate) fn figure(net: &Net, output: NodeId, start: NodeId) -> String {
     let last = net.at(output);
     match last.op {
         Op::Concatenate => branches(net, last, start),
@@ -101,7 +101,7 @@ pub fn figure(net: &Net, output: NodeId, start: NodeId) -> String {
 }
 
 /// The output of block `index` of a stage, or of the whole stage.
-pub fn block_output(net: &Net, stage: &str, index: Option<usize>) -> NodeId {
+pub(crate) fn block_output(net: &Net, stage: &str, index: Option<usize>) -> NodeId {
     let prefix = index.map_or(format!("{stage}/"), |index| format!("{stage}.{index}/"));
     let last = net
         .nodes()
