@@ -193,6 +193,30 @@ impl Model {
         })
     }
 
+    /// As [`Model::logits`], with the auxiliary head's logits beside them where the network has one.
+    ///
+    /// # Errors
+    /// As [`Model::forward_values`].
+    pub(crate) fn training_logits(
+        &self,
+        image: &Tensor,
+        mode: Mode,
+    ) -> Result<(Tensor, Option<Tensor>), TorchError> {
+        let Some(auxiliary) = self.net.id("auxiliary_logits") else {
+            return Ok((self.logits(image, mode)?, None));
+        };
+        let logits = self.net.id("logits").ok_or_else(|| TorchError::NoLogits {
+            network: self.net.name().into(),
+        })?;
+        let mut values = self.compute(image, &[logits, auxiliary], mode)?;
+        let auxiliary = values.pop();
+        let logits = values.pop().ok_or(TorchError::NoSuchNode {
+            nodes: self.net.nodes().len(),
+            found: logits.index(),
+        })?;
+        Ok((logits, auxiliary))
+    }
+
     /// The values of the asked nodes, in the order asked, in evaluation mode: `[N, C, H, W]` or `[N, F]`.
     ///
     /// # Errors

@@ -109,8 +109,13 @@ impl Net {
             error,
             ..
         } = state.into_inner();
+        let auxiliary = stages.iter().any(|stage| stage.name == "auxiliary");
         match error {
             Some(error) => Err(error),
+            None if options.auxiliary_head && !auxiliary => Err(NetError::NoAuxiliaryHead {
+                network: name.into(),
+                variant: variant.into(),
+            }),
             None => Ok(Net {
                 name: name.into(),
                 variant: variant.into(),

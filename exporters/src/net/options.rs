@@ -46,7 +46,7 @@ pub struct NetOptions {
     pub dropout_keep_probability: f64,
     /// Factors on the residuals; without effect in networks without them.
     pub residual_scales: ResidualScales,
-    /// Whether the network has its second classifier for training, on the last 17×17 grid. Without effect in networks
+    /// Whether the network has its second classifier for training, on the last 17×17 grid. An error in networks
     /// whose code has none.
     pub auxiliary_head: bool,
 }
