@@ -258,20 +258,22 @@ impl Tensor {
         Ok(part)
     }
 
-    /// The same numbers without the dimensions of length 1: `[2048, 1000, 1, 1]` becomes `[2048, 1000]`.
-    #[must_use]
-    pub fn squeezed(&self) -> Self {
-        let mut squeezed = self.clone();
-        let kept = |values: &[usize]| {
-            let pairs = values.iter().zip(&self.shape);
-            pairs
-                .filter(|(_, size)| **size != 1)
-                .map(|(v, _)| *v)
-                .collect()
-        };
-        squeezed.strides = kept(&self.strides);
-        squeezed.shape = kept(&self.shape);
-        squeezed
+    /// The same numbers without one axis of length 1: `[2048, 1000, 1]` without axis 2 is `[2048, 1000]`.
+    ///
+    /// # Errors
+    /// [`TensorError::Axes`] where there is no such axis or it is longer.
+    pub fn without_axis(&self, axis: usize) -> Result<Self, TensorError> {
+        if self.shape.get(axis) != Some(&1) {
+            return Err(TensorError::Axes {
+                shape: self.shape.clone(),
+                expected: "an axis of length 1",
+                found: vec![axis],
+            });
+        }
+        let mut without = self.clone();
+        without.shape.remove(axis);
+        without.strides.remove(axis);
+        Ok(without)
     }
 
     /// The values as float32 in row-major order; borrowed where they lie so already.
@@ -399,16 +401,21 @@ mod tests {
     }
 
     #[test]
-    fn turned_sliced_and_squeezed_share_the_bytes() {
+    fn turned_and_sliced_share_the_bytes() {
         let tensor = counted(&[2, 3, 1]);
         let turned = tensor.permuted(&[1, 2, 0]).unwrap();
         assert_eq!(turned.shape(), [3, 1, 2]);
         assert_eq!(*turned.values(), [0., 3., 1., 4., 2., 5.]);
         let part = turned.sliced(0, 1, 3).unwrap();
         assert_eq!(*part.values(), [1., 4., 2., 5.]);
-        assert_eq!(part.squeezed().shape(), [2, 2]);
-        assert_eq!(*part.squeezed().values(), [1., 4., 2., 5.]);
-        assert!(matches!(tensor.squeezed().values(), Cow::Borrowed(_)));
+        assert_eq!(part.shape(), [2, 1, 2]);
+        let matrix = part.without_axis(1).unwrap();
+        assert_eq!(matrix.shape(), [2, 2]);
+        assert_eq!(*matrix.values(), [1., 4., 2., 5.]);
+        let flat = tensor.without_axis(2).unwrap();
+        assert!(matches!(flat.values(), Cow::Borrowed(_)));
+        assert!(tensor.without_axis(0).is_err());
+        assert!(tensor.without_axis(3).is_err());
         assert!(tensor.permuted(&[0, 0, 1]).is_err());
         assert!(tensor.sliced(0, 1, 3).is_err());
         assert!(tensor.sliced(3, 0, 0).is_err());
