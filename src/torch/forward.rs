@@ -35,7 +35,6 @@ pub struct Model {
     views: Vec<Tensor>,
     /// For each node, the first of its variables in `views`; they follow in the order of `parameters_of`.
     of_node: Vec<Vec<usize>>,
-    uses: Vec<usize>,
     kind: Kind,
     device: Device,
 }
@@ -125,7 +124,6 @@ impl Model {
             values,
             views,
             of_node,
-            uses: net.uses(),
             kind,
             device,
         })
@@ -207,7 +205,7 @@ impl Model {
         tch::no_grad(|| self.compute(image, nodes, Mode::Evaluation))
     }
 
-    /// Computes nodes in order up to the last one asked for. A value is let go after its last use.
+    /// Computes in order the nodes that those asked for depend on. A value is let go after its last use.
     fn compute(
         &self,
         image: &Tensor,
@@ -222,13 +220,24 @@ impl Model {
                 found: last,
             });
         }
-        let mut left = self.uses.clone();
+        let needed = self.net.needed(asked);
+        let mut left = vec![0; nodes.len()];
         for id in asked {
             left[id.index()] += 1;
+        }
+        for (node, _) in nodes.iter().zip(&needed).filter(|(_, needed)| **needed) {
+            for input in &node.inputs {
+                left[input.index()] += 1;
+            }
         }
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(last + 1);
         let mut batch = 0;
         for (index, node) in nodes.iter().enumerate().take(last + 1) {
+            // The shape of the image is checked whatever is asked for.
+            if !needed[index] && node.op != Op::Input {
+                values.push(None);
+                continue;
+            }
             let value = if node.op == Op::Input {
                 image
                     .f_to_device(self.device)
@@ -337,7 +346,11 @@ impl Model {
                 }
                 _ => Ok(x.shallow_clone()),
             },
-            Op::Linear { .. } => x.f_linear(variable(0), Some(variable(1))),
+            Op::Linear { bias: has, .. } => x.f_linear(variable(0), bias(has)),
+            Op::Normalize => {
+                let length = x.f_norm_scalaropt_dim(2, [1_i64].as_slice(), true)?;
+                x.f_div(&length.f_clamp_min(1e-12)?)
+            }
             Op::Softmax => x.f_softmax(-1, None),
         }
     }
