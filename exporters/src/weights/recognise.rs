@@ -54,16 +54,25 @@ const ENOUGH: f64 = 0.5;
 pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised, WeightsError> {
     let mut fits: Vec<Fit> = vec![];
     for entry in zoo::REGISTRY {
+        let Ok(net) = build(entry, 1.0) else { continue };
         for library in Library::ALL {
             let asked = choice.names.is_none_or(|names| names.library == library);
             if asked && library.has(entry.name, entry.variant) {
-                fits.extend(fits_of(entry, library, checkpoint, choice));
+                fits.extend(fits_of(entry, &net, library, checkpoint, choice));
             }
         }
     }
     let chosen = |fit: &&Fit| {
-        let same = |wanted: &Option<String>, found| wanted.as_ref().is_none_or(|w| w == found);
-        same(&choice.network, fit.entry.name) && same(&choice.variant, fit.entry.variant)
+        let entry = fit.entry;
+        let same_name = choice
+            .network
+            .as_ref()
+            .is_none_or(|name| name == entry.name);
+        same_name
+            && choice
+                .variant
+                .as_ref()
+                .is_none_or(|name| is_called(entry, name))
     };
     let best = fits.iter().max_by(|a, b| a.rank(b));
     let Some(best_chosen) = fits.iter().filter(chosen).max_by(|a, b| a.rank(b)) else {
@@ -111,6 +120,17 @@ pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised,
         .filter(chosen)
         .find(|fit| fit.rank(best_chosen).is_eq());
     Ok(first.unwrap_or(best_chosen).recognised(checkpoint))
+}
+
+/// Whether a variant is this entry's. Where none is called `published`, all are that were.
+fn is_called(entry: &Entry, variant: &str) -> bool {
+    let published = || {
+        let mut same_network = zoo::REGISTRY
+            .iter()
+            .filter(|other| other.name == entry.name);
+        entry.variant != "paper" && same_network.all(|other| other.variant != "published")
+    };
+    entry.variant == variant || (variant == "published" && published())
 }
 
 fn describe(network: &str, variant: Option<&str>) -> String {
@@ -175,7 +195,8 @@ impl std::fmt::Display for Fit {
 impl Fit {
     fn rank(&self, other: &Self) -> std::cmp::Ordering {
         let share = self.share.total_cmp(&other.share);
-        share.then(self.is_origin.cmp(&other.is_origin))
+        let named = self.named.cmp(&other.named);
+        share.then(named).then(self.is_origin.cmp(&other.is_origin))
     }
 
     fn is_as(&self, other: &Self) -> bool {
@@ -216,13 +237,11 @@ impl Fit {
 /// One fit for each prefix that the first names might have.
 fn fits_of(
     entry: &'static Entry,
+    net: &Net,
     library: Library,
     checkpoint: &Checkpoint,
     choice: &Choice,
 ) -> Vec<Fit> {
-    let Ok(net) = build(entry, 1.0) else {
-        return vec![];
-    };
     let averaged = choice.names.is_some_and(|names| names.averaged);
     let plain = Naming {
         averaged,
@@ -230,14 +249,14 @@ fn fits_of(
     };
     let prefixes = match &choice.prefix {
         Some(prefix) => BTreeSet::from([prefix.clone()]),
-        None => prefixes(&net, &plain, &checkpoint.tensors),
+        None => prefixes(net, &plain, &checkpoint.tensors),
     };
     let fit = |prefix: String| {
         let naming = Naming {
             prefix,
             ..plain.clone()
         };
-        fit(entry, &net, naming, checkpoint)
+        fit(entry, net, naming, checkpoint)
     };
     prefixes.into_iter().filter_map(fit).collect()
 }
@@ -263,7 +282,9 @@ fn prefixes(net: &Net, naming: &Naming, tensors: &BTreeMap<String, Tensor>) -> B
     // Keras's names come whole from the file.
     if naming.library != Library::Keras {
         for name in first {
-            let before = tensors.keys().filter_map(|key| key.strip_suffix(name.as_str()));
+            let before = tensors
+                .keys()
+                .filter_map(|key| key.strip_suffix(name.as_str()));
             prefixes.extend(
                 before
                     .filter(|prefix| prefix.is_empty() || prefix.ends_with(['.', '/']))
@@ -312,7 +333,12 @@ fn fit(entry: &'static Entry, net: &Net, naming: Naming, checkpoint: &Checkpoint
         .filter(|name| !bound.contains(name.as_str()))
         .filter(|name| naming.ignored(name, |name| bound.contains(name)).is_none())
         .count();
-    let stated = |key, value| checkpoint.metadata.get(key).is_none_or(|found| found == value);
+    let stated = |key, value| {
+        checkpoint
+            .metadata
+            .get(key)
+            .is_none_or(|found| found == value)
+    };
     let is_origin = naming.library.is_origin_of(entry.name, entry.variant)
         && stated("network", entry.name)
         && stated("variant", entry.variant);
@@ -343,7 +369,11 @@ fn width(bindings: &[Binding], tensors: &BTreeMap<String, Tensor>) -> Option<f64
         {
             let found = *tensor.shape().first()? as f64;
             // One filter stands for less than one, too.
-            low = low.max(if found > 1.0 { (found - 0.5) / filters as f64 } else { 0.0 });
+            low = low.max(if found > 1.0 {
+                (found - 0.5) / filters as f64
+            } else {
+                0.0
+            });
             high = high.min((found + 0.5) / filters as f64);
         }
     }
@@ -359,6 +389,3 @@ fn width(bindings: &[Binding], tensors: &BTreeMap<String, Tensor>) -> Option<f64
             .find(|&width| low <= width && width < high && width > 0.0)
     })
 }
-
-#[cfg(test)]
-mod tests;

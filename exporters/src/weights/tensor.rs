@@ -299,6 +299,28 @@ impl Tensor {
         })
     }
 
+    /// How many of the values are NaN or infinite as float32. They are read in the order in which they lie.
+    pub fn not_finite(&self) -> usize {
+        let mut axes: Vec<usize> = (0..self.shape.len()).collect();
+        axes.sort_by_key(|&axis| std::cmp::Reverse(self.strides[axis]));
+        let mut lying = self.clone();
+        let mut repeats = 1;
+        lying.strides = axes.iter().map(|&axis| self.strides[axis]).collect();
+        lying.shape = axes
+            .iter()
+            .map(|&axis| match self.strides[axis] {
+                // The same numbers again.
+                0 => {
+                    repeats *= self.shape[axis];
+                    self.shape[axis].min(1)
+                }
+                _ => self.shape[axis],
+            })
+            .collect();
+        let values = lying.values();
+        repeats * values.iter().filter(|value| !value.is_finite()).count()
+    }
+
     /// The values as float32 in little-endian bytes, row-major; borrowed where they lie so already.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
         match self.float32_bytes() {
@@ -419,6 +441,25 @@ mod tests {
         assert!(tensor.permuted(&[0, 0, 1]).is_err());
         assert!(tensor.sliced(0, 1, 3).is_err());
         assert!(tensor.sliced(3, 0, 0).is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_wherever_it_lies() {
+        let mut values = vec![0.5; 24];
+        values[5] = f32::NAN;
+        values[23] = f32::INFINITY;
+        let tensor = Tensor::owned(vec![2, 3, 4], values);
+        assert_eq!(tensor.not_finite(), 2);
+        assert_eq!(tensor.permuted(&[2, 0, 1]).unwrap().not_finite(), 2);
+        assert_eq!(tensor.sliced(2, 2, 4).unwrap().not_finite(), 1);
+        let nan = Bytes::copy_from_slice(&f32::NAN.to_le_bytes());
+        let repeated = |shape: &[usize], strides: &[usize]| {
+            let float = ElementType::Float32;
+            Tensor::strided(nan.clone(), float, shape.into(), strides.into(), 0).unwrap()
+        };
+        assert_eq!(repeated(&[2, 3], &[0, 0]).not_finite(), 6);
+        assert_eq!(repeated(&[2, 0], &[0, 0]).not_finite(), 0);
+        assert_eq!(repeated(&[], &[]).not_finite(), 1);
     }
 
     #[test]

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Binding;
 use super::style::KERAS;
-use super::{Binding, Layout};
-use crate::net::{Net, Node, Op, ParameterKind};
+use crate::net::{Net, Node, NodeId, Op, ParameterKind};
 use crate::weights::Tensor;
 
 /// Whether Keras has this network.
@@ -125,8 +125,17 @@ impl<'a> File<'a> {
             KERAS.bare_part(kind)
         };
         let found = parts.and_then(|parts| parts.get(part));
+        // Where it is not there, it would be beside the layer's other parts.
+        let beside = || {
+            let (other, name) = parts?.first_key_value()?;
+            let (folder, last) = name.rsplit_once('/')?;
+            Some(format!("{folder}/{}", last.replacen(other, part, 1)))
+        };
         let vars = if self.counted_by_class { "vars/" } else { "" };
-        vec![found.map_or_else(|| format!("{layer}/{vars}{part}"), |name| (*name).into())]
+        vec![match found {
+            Some(name) => (*name).into(),
+            None => beside().unwrap_or_else(|| format!("{layer}/{vars}{part}")),
+        }]
     }
 
     /// The classifier may have been replaced by one of another name.
@@ -266,7 +275,8 @@ fn in_order_of_layers(net: &Net) -> Vec<&Node> {
     for index in (0..nodes.len()).rev().filter(|&index| met[index].is_some()) {
         let node = &nodes[index];
         for input in &node.inputs {
-            let further = depth[index] + 1 + usize::from(is_forked(net, node, &nodes[input.index()]));
+            let further =
+                depth[index] + 1 + usize::from(is_forked(net, node, &nodes[input.index()]));
             depth[input.index()] = depth[input.index()].max(further);
         }
     }
@@ -279,15 +289,15 @@ fn in_order_of_layers(net: &Net) -> Vec<&Node> {
 
 /// Whether an input of a concatenation is one of two from the same branch: Keras joins these two first.
 fn is_forked(net: &Net, node: &Node, input: &Node) -> bool {
-    let branch = |node: &Node| {
-        let mut parts = node.name.splitn(3, '/');
-        (
-            parts.next().map(str::to_string),
-            parts.next().map(str::to_string),
-        )
-    };
-    let same = |id: &&crate::net::NodeId| branch(net.at(**id)) == branch(input);
+    let branch = branch_of(&input.name);
+    let same = |id: &&NodeId| branch_of(&net.at(**id).name) == branch;
     node.op == Op::Concatenate && node.inputs.iter().filter(same).count() > 1
+}
+
+/// `inception_c.0/branch_1` of `inception_c.0/branch_1/conv_1x3/relu`.
+fn branch_of(name: &str) -> &str {
+    let second = name.match_indices('/').nth(1);
+    second.map_or(name, |(end, _)| &name[..end])
 }
 
 #[cfg(test)]

@@ -29,10 +29,10 @@ use crate::net::{Net, Node, Op, Parameter};
 pub enum Library {
     /// Our own names: `<stage>.<index>/<branch>/<layer>/<part>`.
     Incept,
-    /// timm, and Cadene's pretrainedmodels, which differ in the classifier's name.
-    Timm,
     /// torchvision; timm has the same names for Inception-v3.
     Torchvision,
+    /// timm, and Cadene's pretrainedmodels, which differ in the classifier's name.
+    Timm,
     /// facenet-pytorch.
     FacenetPytorch,
     /// TF-slim's variables, and those of the original facenet.
@@ -45,8 +45,8 @@ impl Library {
     /// Every library, in the order in which they are tried.
     pub const ALL: [Self; 6] = [
         Self::Incept,
-        Self::Timm,
         Self::Torchvision,
+        Self::Timm,
         Self::FacenetPytorch,
         Self::TfSlim,
         Self::Keras,
@@ -68,11 +68,10 @@ impl Library {
     pub fn is_origin_of(self, network: &str, variant: &str) -> bool {
         match self {
             Self::Incept => true,
-            // The same layers, but pools that divide by another number.
-            Self::Timm => self.has(network, variant) && network != "inception_v3",
-            Self::Torchvision => (network, variant) == ("inception_v3", "torchvision"),
+            // The same layers in both, but pools that divide by another number.
+            Self::Torchvision | Self::Timm if network == "inception_v3" => variant == "torchvision",
             Self::TfSlim | Self::Keras if network == "inception_v3" => variant == "tensorflow",
-            Self::FacenetPytorch | Self::TfSlim | Self::Keras => self.has(network, variant),
+            _ => self.has(network, variant),
         }
     }
 
@@ -300,26 +299,28 @@ impl Naming {
         let separator = self.library.style().separator;
         let parts: Vec<&str> = name.split(separator).collect();
         match self.library {
-            Library::Incept => parts
-                .iter()
-                .any(|part| part.starts_with("auxiliary")),
+            Library::Incept => parts.iter().any(|part| part.starts_with("auxiliary")),
             _ => parts.contains(&"AuxLogits"),
         }
     }
 }
 
 /// The nodes of `net` that have tensors, with their names and all but the part: `Mixed_5b.branch1x1.conv`.
-fn layers<'a>(net: &'a Net, network: &Network, style: &Style) -> Option<Vec<(&'a Node, Vec<String>)>> {
+fn layers<'a>(
+    net: &'a Net,
+    network: &Network,
+    style: &Style,
+) -> Option<Vec<(&'a Node, Vec<String>)>> {
     let mut layers = vec![];
     let mut claim = |node: &'a Node, layer: Option<String>, part: Part| {
         let listed = network.nodes.iter().find(|(ours, _)| *ours == node.name);
         let names = match (listed, layer) {
             (Some((_, theirs)), _) => theirs.iter().map(|name| (*name).into()).collect(),
             (None, Some(layer)) => vec![layer + style.layer_part(part)],
-            (None, None) => return None,
+            // A stage that the library's network does not have.
+            (None, None) => vec![],
         };
         layers.push((node, names));
-        Some(())
     };
     for stage in net.stages() {
         let nodes = &net.nodes()[stage.first.index()..=stage.output.index()];
@@ -341,9 +342,9 @@ fn layers<'a>(net: &'a Net, network: &Network, style: &Style) -> Option<Vec<(&'a
             } else {
                 Part::Alone
             };
-            claim(node, layer.clone(), part)?;
+            claim(node, layer.clone(), part);
             if let Some(normalised) = normalised {
-                claim(normalised, layer, Part::BatchNorm)?;
+                claim(normalised, layer, Part::BatchNorm);
             }
         }
         // A block described with other layers than ours has would shift every name after it.
@@ -360,6 +361,3 @@ impl Network {
         slip.map_or(name, |(_, real)| (*real).into())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! torchvision's names for Inception-v3, which timm shares.
+//! torchvision's names for Inception-v3, which timm shares, and Cadene's pretrainedmodels but for the classifier.
 
 use super::{Network, Stage};
 
@@ -43,7 +43,10 @@ pub(super) const INCEPTION_V3: Network = Network {
                      branch3x3dbl_1 branch3x3dbl_2 branch3x3dbl_3a branch3x3dbl_3b branch_pool",
         },
     ],
-    nodes: &[("auxiliary_logits", &["AuxLogits.fc"]), ("logits", &["fc"])],
+    nodes: &[
+        ("auxiliary_logits", &["AuxLogits.fc"]),
+        ("logits", &["fc", "last_linear"]),
+    ],
     slips: &[],
 };
 
