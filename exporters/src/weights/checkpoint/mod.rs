@@ -93,6 +93,8 @@ pub struct Checkpoint {
     pub tensors: BTreeMap<String, Tensor>,
     /// What a reader did besides reading: prefixes it took off, parts it left out and why.
     pub notes: Vec<String>,
+    /// What incept wrote into the file besides tensors: its network, its variant.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// What a format's reader gives: tensors, and notes for the user.
@@ -121,11 +123,15 @@ impl Checkpoint {
             format,
             reason,
         })?;
+        let metadata = match format {
+            Format::Safetensors => safetensors::metadata(&bytes),
+        };
         Ok(Self {
             path: path.into(),
             format,
             tensors,
             notes,
+            metadata,
         })
     }
 }
