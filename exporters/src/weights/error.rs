@@ -48,6 +48,16 @@ pub enum WeightsError {
         /// What is wrong, and where.
         reason: Malformed,
     },
+    /// The file is of a known kind, but none that weights are read from.
+    #[error("`{}` is no weight file but {found}", path.display())]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// What to do.
+        fix: String,
+    },
     /// The tensors are not those of the network.
     #[error("the weights do not fit `{network}`{}", Lists { missing, unused, misshapen, mistyped, not_finite, sources })]
     Mismatch {
@@ -111,10 +121,11 @@ impl WeightsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
-            Self::Malformed { .. } => Some(
+            Self::Malformed { reason, .. } => Some(reason.hint.clone().unwrap_or_else(|| {
                 "the file may be cut off: compare its size with the original, or fetch it again"
-                    .into(),
-            ),
+                    .into()
+            })),
+            Self::NotWeights { fix, .. } => Some(fix.clone()),
             Self::Mismatch {
                 misshapen,
                 missing,
