@@ -17,6 +17,7 @@ mod fold;
 mod graph;
 mod metadata;
 mod options;
+mod preprocessing;
 #[expect(
     missing_docs,
     reason = "the fields are those of ONNX's schema, which documents them"
@@ -28,7 +29,12 @@ mod write;
 pub use error::ExportError;
 pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
 pub use options::{
-    Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, NEWEST_OPSET, OLDEST_OPSET, Output,
+    Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, ImageSize, Input, NEWEST_OPSET, OLDEST_OPSET,
+    Output,
+};
+pub use preprocessing::{
+    ClassContract, ContractError, ElementType, Interpolation, Labels, Layout, Preprocessing,
+    Recipe, Resize, Scaling, SizeContract, Step,
 };
 pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
