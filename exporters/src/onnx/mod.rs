@@ -24,6 +24,7 @@ mod preprocessing;
 )]
 pub mod proto;
 mod read;
+mod target;
 mod write;
 
 pub use error::ExportError;
@@ -38,4 +39,5 @@ pub use preprocessing::{
 };
 pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
+pub use target::Target;
 pub use write::{check_size, to_bytes, write};

@@ -28,13 +28,17 @@ pub(super) fn emit(
     } else {
         nodes.input(channels_last(height, width, options));
     }
+    // Cast first: TensorRT takes bytes only where a cast follows the input.
+    let mut size = dimensions.clone();
+    size.remove(1);
+    size.push(fixed(3));
+    let floats = nodes.cast("float", &bytes, FLOAT, size);
     let permutation = integers("perm", vec![0, 3, 1, 2]);
-    let planes = nodes.add("Transpose", "transposed", &[&bytes], vec![permutation]);
-    nodes.describe(&planes, UINT8, dimensions.clone());
-    let floats = nodes.cast("float", &planes, FLOAT, dimensions.clone());
+    let planes = nodes.add("Transpose", "transposed", &[&floats], vec![permutation]);
+    nodes.describe(&planes, FLOAT, dimensions.clone());
     let Scaling { divisor, offset } = Scaling::UNIT;
     let divisor = nodes.number("divisor", divisor);
-    let divided = nodes.add("Div", "divided", &[&floats, &divisor], vec![]);
+    let divided = nodes.add("Div", "divided", &[&planes, &divisor], vec![]);
     nodes.describe(&divided, FLOAT, dimensions.clone());
     let offset = nodes.number("offset", offset);
     let scaled = nodes.add("Sub", "scaled", &[&divided, &offset], vec![]);
