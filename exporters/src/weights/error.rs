@@ -57,10 +57,10 @@ impl WeightsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
-            Self::Malformed { .. } => Some(
+            Self::Malformed { reason, .. } => Some(reason.hint.clone().unwrap_or_else(|| {
                 "the file may be cut off: compare its size with the original, or fetch it again"
-                    .into(),
-            ),
+                    .into()
+            })),
             Self::Mismatch {
                 misshapen,
                 missing,

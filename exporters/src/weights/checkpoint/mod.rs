@@ -2,6 +2,7 @@
 //!
 //! The format is told by content, never by the file's name.
 
+pub mod pytorch;
 pub mod safetensors;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use crate::files;
 /// A format of weight files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// What PyTorch's `torch.save` writes.
+    PyTorch,
     /// Hugging Face's safetensors.
     Safetensors,
 }
@@ -23,6 +26,7 @@ pub enum Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::PyTorch => "PyTorch",
             Self::Safetensors => "safetensors",
         })
     }
@@ -37,6 +41,8 @@ pub struct Malformed {
     pub offset: Option<u64>,
     /// What is wrong, with expected and found.
     pub reason: String,
+    /// The fix, where one is known.
+    pub hint: Option<String>,
 }
 
 impl Malformed {
@@ -53,6 +59,15 @@ impl Malformed {
     pub fn at(self, offset: impl TryInto<u64>) -> Self {
         Self {
             offset: offset.try_into().ok(),
+            ..self
+        }
+    }
+
+    /// The same, with the fix.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
             ..self
         }
     }
@@ -112,8 +127,13 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn parse(bytes: Bytes, path: &Path) -> Result<Self, WeightsError> {
-        let format = Format::Safetensors;
+        let format = if pytorch::detect(&bytes) {
+            Format::PyTorch
+        } else {
+            Format::Safetensors
+        };
         let contents = match format {
+            Format::PyTorch => pytorch::read(&bytes),
             Format::Safetensors => safetensors::read(&bytes),
         };
         let (tensors, notes) = contents.map_err(|reason| WeightsError::Malformed {
