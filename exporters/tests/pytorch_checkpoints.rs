@@ -156,10 +156,18 @@ fn notes_say_what_was_done_and_left_out() {
             ][..],
         ),
         (
+            "protocol_1",
+            &["`args`: calls `argparse.Namespace`, not executed"],
+        ),
+        (
+            "complex_beside_legacy",
+            &["read the dictionary `model`\nleft out: `spectrum`"],
+        ),
+        (
             "module_and_ema",
             &[
                 "read the dictionary `model`",
-                "`model_ema` holds 6 tensors too, which were not read",
+                "`model_ema` holds tensors as well (6), which were not read",
                 "took `module.` off every name",
             ],
         ),
@@ -175,7 +183,7 @@ fn notes_say_what_was_done_and_left_out() {
         ("without_checksums", &["without checksums"]),
         (
             "evil_beside",
-            &["`evil.0`: calls `posix.system`, not executed (and 1 more times)"],
+            &["`evil.0`: calls `posix.system`, not executed (2 such calls)"],
         ),
         (
             "evil_within",
@@ -256,7 +264,12 @@ fn what_cannot_be_read_is_refused_with_name_and_hint() {
             "`torch.ComplexFloatStorage`",
             "convert the tensor",
         ),
-        ("refused_negated", Some("bad"), "marked `neg`", ""),
+        (
+            "refused_negated",
+            Some("bad"),
+            "marked `neg`",
+            "resolve_neg()",
+        ),
         (
             "refused_sparse",
             Some("bad"),
@@ -290,13 +303,13 @@ fn what_cannot_be_read_is_refused_with_name_and_hint() {
         (
             "refused_torchscript",
             None,
-            "a TorchScript program",
+            "found a TorchScript program",
             "torch.jit.load",
         ),
         (
             "refused_pickle",
             None,
-            "a Python pickle that `torch.save` did not write",
+            "found a Python pickle of another program",
             "torch.save",
         ),
     ];

@@ -14,7 +14,19 @@ pub(super) fn call(heap: &mut Heap, callable: &Value, arguments: &Value, at: usi
         Value::Object(handle) => meaning(heap, name, *handle, at),
         _ => None,
     };
-    known.unwrap_or_else(|| uncalled(heap, Some(name.clone()), at))
+    known.unwrap_or_else(|| {
+        let class = class(heap, name, arguments).unwrap_or_else(|| name.clone());
+        uncalled(heap, Some(class), at)
+    })
+}
+
+/// The class that Python's general function for making objects is called with: it says more than the function's name.
+fn class(heap: &Heap, function: &str, arguments: &Value) -> Option<Arc<str>> {
+    let general = ["copy_reg._reconstructor", "copyreg._reconstructor"].contains(&function);
+    match heap.sequence(arguments)?.first()? {
+        Value::Global(class) if general => Some(class.clone()),
+        _ => None,
+    }
 }
 
 fn uncalled(heap: &mut Heap, callable: Option<Arc<str>>, at: usize) -> Value {

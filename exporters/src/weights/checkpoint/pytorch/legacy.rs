@@ -10,7 +10,7 @@ use super::value::{Object, Value, printable};
 use crate::weights::Malformed;
 
 /// The number a file begins with, 0x1950a86a20f9469cfc6c, as protocol 2 and later write it.
-const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+pub(super) const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 /// The same as protocol 1 writes it.
 const MAGIC_IN_DECIMAL: &[u8] = b"L119547037146038801333356L\n.";
 /// The version of the format: there was only one.

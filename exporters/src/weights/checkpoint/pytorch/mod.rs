@@ -45,7 +45,8 @@ pub fn read(bytes: &Bytes) -> Result<Contents, Malformed> {
     if legacy::detect(bytes) {
         read_legacy(bytes)
     } else if is_pickle(bytes) {
-        let reason = "is a Python pickle that `torch.save` did not write";
+        let reason =
+            "expected a checkpoint of `torch.save`, found a Python pickle of another program";
         Err(Malformed::new(reason)
             .with_hint("load it in Python, and save the tensors with `torch.save`"))
     } else {
@@ -67,7 +68,7 @@ fn read_legacy(bytes: &Bytes) -> Result<Contents, Malformed> {
 fn read_archive(bytes: &Bytes) -> Result<Contents, Malformed> {
     let archive = Archive::open(bytes)?;
     if archive.contains("constants.pkl") || archive.names().any(|name| name.starts_with("code/")) {
-        let reason = "is a TorchScript program, expected a checkpoint of `torch.save`";
+        let reason = "expected a checkpoint of `torch.save`, found a TorchScript program";
         return Err(Malformed::new(reason).with_hint(
             "in PyTorch: `torch.save(torch.jit.load(FILE, map_location=\"cpu\").state_dict(), NEW_FILE)`",
         ));

@@ -45,7 +45,7 @@ pub(super) fn read(
     place: &impl Fn(Malformed, usize) -> Malformed,
 ) -> Result<State, Malformed> {
     let tree = Tree::of(heap, root);
-    let uncalled = uncalled(heap, &tree);
+    let uncalled = uncalled(heap, &tree, place);
     let Some(top) = tree.descend() else {
         return Err(no_state(heap, root, &uncalled));
     };
@@ -83,15 +83,13 @@ pub(super) fn read(
             state.read_entries(heap, &before, entries, &mut others, place)?;
         }
     }
-    let unread = tree
-        .states_in(0)
-        .into_iter()
-        .filter(|node| !chosen.contains(node));
+    // What the top one holds itself is among the others.
+    let unread = tree.states_in(0).into_iter();
+    let unread = unread.filter(|node| *node != 0 && !chosen.contains(node));
     for node in unread.take(MOST_LISTED) {
         let (path, count) = (tree.path(node), tree.nodes[node].tensors);
-        state.notes.push(format!(
-            "`{path}` holds {count} tensors too, which were not read"
-        ));
+        let note = format!("`{path}` holds tensors as well ({count}), which were not read");
+        state.notes.push(note);
     }
     if base != 0 {
         others.extend(tree.keys_beside(0, base));
@@ -181,7 +179,11 @@ fn too_long(name: &str) -> Malformed {
 }
 
 /// One line for each callable that the pickle wanted called: where the first of its results would lie, and how many there are.
-fn uncalled(heap: &Heap, tree: &Tree<'_>) -> Vec<String> {
+fn uncalled(
+    heap: &Heap,
+    tree: &Tree<'_>,
+    place: &impl Fn(Malformed, usize) -> Malformed,
+) -> Vec<String> {
     let mut calls: BTreeMap<String, (Option<String>, usize, usize)> = BTreeMap::new();
     for (handle, object) in heap.iter() {
         let Object::Uncalled { callable, at } = object else {
@@ -200,13 +202,17 @@ fn uncalled(heap: &Heap, tree: &Tree<'_>) -> Vec<String> {
         .into_iter()
         .take(MOST_LISTED)
         .map(|(name, (path, count, at))| {
-            let place = path.map_or_else(
-                || format!("byte {at} of the pickle"),
-                |path| format!("`{path}`"),
-            );
+            let place = match path {
+                Some(path) => format!("`{path}`"),
+                // Thrown away again, or an argument of another call.
+                None => match place(Malformed::default(), at).offset {
+                    Some(offset) => format!("at byte {offset}"),
+                    None => "somewhere".into(),
+                },
+            };
             let more = match count {
                 1 => String::new(),
-                _ => format!(" (and {} more times)", count - 1),
+                _ => format!(" ({count} such calls)"),
             };
             format!("{place}: calls {name}, not executed{more}")
         })

@@ -101,7 +101,8 @@ pub(super) fn found(
     if let Some(flag) = flags.and_then(|flags| flag(heap, flags)) {
         return Err(Malformed::new(format!(
             "its numbers are marked `{flag}`, to be changed when they are read"
-        )));
+        ))
+        .with_hint("save what `resolve_neg()` or `resolve_conj()` makes of it"));
     }
     let offset = count(heap, "offset", offset)?
         .checked_mul(element_type.size())
