@@ -2,6 +2,7 @@
 //!
 //! The format is told by content, never by the file's name.
 
+pub mod hdf5;
 pub mod safetensors;
 
 use std::collections::BTreeMap;
@@ -18,12 +19,15 @@ use crate::files;
 pub enum Format {
     /// Hugging Face's safetensors.
     Safetensors,
+    /// HDF5, as Keras writes it.
+    Hdf5,
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
+            Self::Hdf5 => "HDF5",
         })
     }
 }
@@ -93,6 +97,8 @@ pub struct Checkpoint {
     pub tensors: BTreeMap<String, Tensor>,
     /// What a reader did besides reading: prefixes it took off, parts it left out and why.
     pub notes: Vec<String>,
+    /// Names of the network's tensors in the order of its layers, where the format has such an order; else empty.
+    pub order: Vec<String>,
 }
 
 /// What a format's reader gives: tensors, and notes for the user.
@@ -112,9 +118,11 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn parse(bytes: Bytes, path: &Path) -> Result<Self, WeightsError> {
-        let format = Format::Safetensors;
+        let format = detect(&bytes);
+        let mut order = vec![];
         let contents = match format {
             Format::Safetensors => safetensors::read(&bytes),
+            Format::Hdf5 => hdf5::read(&bytes, &mut order),
         };
         let (tensors, notes) = contents.map_err(|reason| WeightsError::Malformed {
             path: path.into(),
@@ -126,6 +134,15 @@ impl Checkpoint {
             format,
             tensors,
             notes,
+            order,
         })
     }
+}
+
+/// The format that these bytes begin as.
+fn detect(bytes: &[u8]) -> Format {
+    if hdf5::detect(bytes) {
+        return Format::Hdf5;
+    }
+    Format::Safetensors
 }
