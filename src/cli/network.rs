@@ -1,29 +1,33 @@
 //! Arguments that choose a network and its options: the same in every subcommand.
 
+use std::path::Path;
+
 use clap::Args;
 use incept_exporters::net::{Net, NetOptions};
+use incept_exporters::weights::import::{Opened, Request, open};
 use incept_exporters::zoo::{self, Entry};
 
 use super::Failure;
+use super::weights::FileArguments;
 
 /// Which network, at which size.
 #[derive(Debug, Args)]
 pub(super) struct NetworkArguments {
     /// inception_v4, inception_resnet_v1, inception_resnet_v2 or inception_v3
-    #[arg(value_name = "NET")]
-    name: String,
+    #[arg(value_name = "NET", required = true)]
+    name: Option<String>,
     /// Variant: `paper`, as its figures draw it, or `published`, as its weights fit it; `incept list` names all
     #[arg(long)]
     variant: Option<String>,
     /// Image size in pixels, at least 75 each way
     #[arg(long, value_name = "N|HxW", default_value = "299", value_parser = image_size)]
     image_size: (usize, usize),
-    /// Number of classes
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    classes: usize,
-    /// Factor on the filters of every convolution
-    #[arg(long, value_name = "F", default_value_t = 1.0)]
-    width: f64,
+    /// Number of classes [default: 1000, or those of the weights]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+    /// Factor on the filters of every convolution [default: 1, or that of the weights]
+    #[arg(long, value_name = "F")]
+    width: Option<f64>,
     /// With the second classifier that the published networks have for training
     #[arg(long)]
     auxiliary_head: bool,
@@ -31,17 +35,38 @@ pub(super) struct NetworkArguments {
 
 impl NetworkArguments {
     pub(super) fn build(&self) -> Result<(&'static Entry, Net), Failure> {
-        let entry = zoo::find(&self.name, self.variant.as_deref())?;
-        let (image_height, image_width) = self.image_size;
-        let net = entry.build(&NetOptions {
-            image_height,
-            image_width,
+        let name = self.name.as_deref().unwrap_or_default();
+        let entry = zoo::find(name, self.variant.as_deref())?;
+        Ok((entry, entry.build(&self.options())?))
+    }
+
+    /// The network that a file holds, and its weights: the file decides on what is not given.
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        file: &FileArguments,
+        without_classifier: bool,
+    ) -> Result<Opened, Failure> {
+        let request = Request {
             classes: self.classes,
             width_multiplier: self.width,
+            without_classifier,
+            ..file.request(self.name.as_deref(), self.variant.as_deref())
+        };
+        Ok(open(path, &request, &self.options())?)
+    }
+
+    fn options(&self) -> NetOptions {
+        let (image_height, image_width) = self.image_size;
+        let default = NetOptions::default();
+        NetOptions {
+            image_height,
+            image_width,
+            classes: self.classes.unwrap_or(default.classes),
+            width_multiplier: self.width.unwrap_or(default.width_multiplier),
             auxiliary_head: self.auxiliary_head,
-            ..NetOptions::default()
-        })?;
-        Ok((entry, net))
+            ..default
+        }
     }
 }
 
