@@ -12,6 +12,7 @@ use interface::InterfaceArguments;
 
 use super::network::NetworkArguments;
 use super::output::message;
+use super::weights::FileArguments;
 use super::{Failure, Outcome};
 
 const IMAGE_SIZE: &str = "Image size in pixels, at least 75 each way; dynamic takes all of them";
@@ -21,16 +22,21 @@ const IMAGE_SIZE: &str = "Image size in pixels, at least 75 each way; dynamic ta
 /// The input is `image`, float32 [N, 3, H, W], RGB scaled to [-1, 1], or bytes with --input image; how images are prepared
 /// stands in the file's metadata. The same command gives the same bytes.
 #[derive(Debug, Args)]
-#[command(mut_arg("image_size", |size| size.value_name("N|HxW|dynamic").help(IMAGE_SIZE)))]
+#[command(
+    mut_arg("image_size", |size| size.value_name("N|HxW|dynamic").help(IMAGE_SIZE)),
+    mut_arg("name", |name| name.required(false).required_unless_present("weights"))
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     network: NetworkArguments,
     /// The file to write
     #[arg(short, long, value_name = "MODEL.onnx")]
     output_file: PathBuf,
-    /// Weights in safetensors, under incept's names
+    /// Weights, under the names of any library that has the network; NET and --variant may be left to the file
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     weights: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Reading the weights")]
+    file: FileArguments,
     /// Without weights: seed of the initial ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -42,18 +48,30 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let (entry, net, image_size) = arguments.network.build_of_any_size()?;
+    let (entry, net, weights) = match &arguments.weights {
+        Some(path) => {
+            let without_classifier = arguments.interface.only_features();
+            let opened = arguments
+                .network
+                .open(path, &arguments.file, without_classifier)?;
+            message(&opened.report.to_string());
+            (opened.entry, opened.net, Some(opened.weights))
+        }
+        None => {
+            let (entry, net) = arguments.network.build_of_any_size()?;
+            (entry, net, None)
+        }
+    };
     let options = ExportOptions {
         batch_norm: arguments.batch_norm,
         ..ExportOptions::default()
     };
-    let options = arguments.interface.settle(&net, image_size, options)?;
+    let options = arguments
+        .interface
+        .settle(&net, arguments.network.sizes(), options)?;
     // Weights too large for the file might not fit into memory either.
     onnx::check_size(&net, &options)?;
-    let weights = match &arguments.weights {
-        Some(path) => Weights::read(path)?,
-        None => Weights::initial(&net, arguments.seed),
-    };
+    let weights = weights.unwrap_or_else(|| Weights::initial(&net, arguments.seed));
     let path = &arguments.output_file;
     onnx::write(&net, &weights, &options, path)?;
     let source = match &arguments.weights {

@@ -75,6 +75,7 @@ failures!(
     incept_exporters::net::NetError,
     incept_exporters::onnx::ExportError,
     incept_exporters::weights::WeightsError,
+    incept_exporters::weights::import::OpenError,
     incept_exporters::zoo::ZooError,
     crate::evaluate::EvaluateError,
     crate::images::ImageError,

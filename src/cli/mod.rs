@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod synth;
 mod train;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ enum Command {
     Check(check::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
+    Weights(weights::Arguments),
     Synth(synth::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Weights(arguments) => weights::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -7,7 +7,9 @@ use incept_exporters::files::{self, FileError};
 use incept_exporters::net::{Net, NodeId};
 use incept_exporters::onnx::Bytes;
 use incept_exporters::onnx::{self, ModelFacts, Output, ReadError, RebuildError};
-use incept_exporters::weights::{Weights, WeightsError, random_image};
+#[cfg(feature = "torch")]
+use incept_exporters::weights::Weights;
+use incept_exporters::weights::{WeightsError, load, random_image};
 use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 
@@ -397,7 +399,7 @@ impl Oracle {
         let weights = match (&options.weights, facts.seed) {
             (Some(path), _) => {
                 provenance.add_file(path)?;
-                Weights::read(path)?
+                load(net, path, facts.import.as_ref())?.weights
             }
             (None, Some(seed)) => Weights::initial(net, seed),
             (None, None) => return Err(ParityError::WeightsNeeded { path: model.into() }),
@@ -441,15 +443,15 @@ impl Oracle {
 #[cfg(not(feature = "torch"))]
 impl Oracle {
     fn new(
-        _: &Net,
-        _: &onnx::NetworkFacts,
+        net: &Net,
+        facts: &onnx::NetworkFacts,
         _: &Path,
         options: &CheckOptions,
         provenance: &mut Provenance,
         notes: &mut Vec<String>,
     ) -> Result<Self, ParityError> {
         if let Some(path) = &options.weights {
-            Weights::read(path)?;
+            load(net, path, facts.import.as_ref())?;
             provenance.add_file(path)?;
             notes.push(
                 "--weights was read and not used: only libtorch (feature `torch`) needs it".into(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::proto::StringStringEntryProto;
 use super::{BatchNorm, ExportOptions, Output, Preprocessing};
 use crate::net::{Net, NetError, NetOptions};
-use crate::weights::{Source, Weights};
+use crate::weights::{Recipe, Source, Weights};
 use crate::zoo::{self, ZooError};
 
 /// The name of the input.
@@ -33,6 +33,10 @@ pub(super) fn entries(
     if let Source::Seed(seed) = weights.source() {
         entries.insert("incept.weights.seed", seed.to_string());
     }
+    if let Some(recipe) = weights.recipe().filter(|recipe| !recipe.is_plain()) {
+        let recipe = serde_json::to_string(recipe).unwrap_or_default();
+        entries.insert("incept.weights.import", recipe);
+    }
     entries
         .into_iter()
         .map(|(key, value)| StringStringEntryProto {
@@ -59,6 +63,8 @@ pub struct NetworkFacts {
     pub weights_sha256: String,
     /// The seed, where its weights were generated.
     pub seed: Option<u64>,
+    /// How its weights come from their file, where that is not ours as it is.
+    pub import: Option<Recipe>,
 }
 
 /// A network that a file names and the zoo cannot build.
@@ -87,6 +93,7 @@ impl NetworkFacts {
                 .collect::<Option<_>>()?,
             weights_sha256: entry("incept.weights.sha256")?.clone(),
             seed: entry("incept.weights.seed").and_then(|seed| seed.parse().ok()),
+            import: entry("incept.weights.import").and_then(|text| serde_json::from_str(text).ok()),
         })
     }
 
