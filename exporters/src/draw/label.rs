@@ -70,7 +70,8 @@ pub(super) fn layer(op: &Op, shape: Shape, normalised: bool) -> String {
         Op::Concatenate => "Filter concat".into(),
         Op::ScaledAdd { .. } => "+".into(),
         Op::Dropout { keep_probability } => format!("Dropout (keep {keep_probability})"),
-        Op::Linear { features } => format!("Linear ({features})"),
+        Op::Linear { features, .. } => format!("Linear ({features})"),
+        Op::Normalize => "L2 normalisation".into(),
         Op::Softmax => "Softmax".into(),
     }
 }

@@ -25,7 +25,7 @@ const ARROW_ROOM: f64 = 4.0;
 /// Least distance of two rows; flat arrows get more.
 const ROW_GAP: f64 = 30.0;
 /// Distance of two arrows that end on one box, at most.
-const PORT_STEP: f64 = 14.0;
+const PORT_STEP: f64 = 18.0;
 /// The text of a box in its lines.
 fn lines(element: &Element) -> Vec<String> {
     label::lines(&element.label, LONGEST_LINE)
@@ -259,7 +259,8 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Where on its box a link starts (`leaving`) or ends: side by side in the order in which they come.
+    /// Where on its box a link starts (`leaving`) or ends: side by side in the order in which they come, those up the
+    /// middle around the middle.
     fn port(&self, link: usize, leaving: bool) -> f64 {
         let end = |link: usize| {
             let chain = &self.layers.chains[link];
@@ -274,11 +275,24 @@ impl<'a> Layout<'a> {
             .map(|other| (self.centres[end(other).1], other))
             .collect();
         beside.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let place = beside.iter().position(|&(_, other)| other == link);
-        let last = beside.len().saturating_sub(1) as f64;
-        let room = self.size(&self.diagram.elements[element])[0] - 2.0 * PADDING;
-        let step = PORT_STEP.min(room / last.max(1.0));
-        self.centres[element] + (place.unwrap_or(0) as f64 - last / 2.0) * step
+        let places = |wanted: &dyn Fn(usize) -> bool| -> Vec<f64> {
+            let found = beside
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, other))| wanted(*other));
+            found.map(|(place, _)| place as f64).collect()
+        };
+        let mut central = places(&|other| self.diagram.links[other].kind == LinkKind::Main);
+        if central.is_empty() {
+            central = places(&|_| true);
+        }
+        let own = places(&|other| other == link).into_iter().sum::<f64>();
+        let middle = central.iter().sum::<f64>() / central.len().max(1) as f64;
+        // However many there are, and however far to one side, none leaves the box.
+        let room = self.size(&self.diagram.elements[element])[0] / 2.0 - PADDING;
+        let farthest = middle.max(beside.len().saturating_sub(1) as f64 - middle);
+        let step = PORT_STEP.min(room / farthest.max(1.0));
+        self.centres[element] + (own - middle) * step
     }
 }
 

@@ -4,9 +4,9 @@
 //! output at the top. A convolution with the batch normalisation and the ReLU after it is one box, `V` marks valid
 //! padding, and a convolution without normalisation and ReLU is linear. The same network gives the same bytes.
 //!
-//! The way from the net to the drawing: [`cut`] finds the boxes and blocks, [`diagram`] the boxes and arrows of one
-//! figure, [`layers`] their rows, [`columns`] their places in the rows, [`layout`] the geometry, [`page`] the figures'
-//! places, [`svg`] the text.
+//! The way from the net to the drawing: `cut` finds the boxes and blocks, `diagram` the boxes and arrows of one
+//! figure, `layers` their rows, `columns` their places in the rows, `layout` the geometry, `page` the figures'
+//! places, `svg` the text.
 
 mod columns;
 mod cut;

@@ -5,8 +5,9 @@ use super::text_width::Weight;
 
 /// White space around everything and between figures.
 const MARGIN: f64 = 30.0;
-const BETWEEN: f64 = 50.0;
+const BETWEEN: f64 = 40.0;
 const HEADING_SIZE: f64 = 20.0;
+const BLOCK_HEADING_SIZE: f64 = 15.0;
 /// Width over height of a sheet of paper on its side.
 const SHEET: f64 = std::f64::consts::SQRT_2;
 /// What a reader needs besides the paper's own signs.
@@ -43,8 +44,14 @@ impl Page {
             weight,
             content: content.into(),
         };
-        let mut heading = text(HEADING_SIZE, Weight::Bold, &title);
-        heading.y = MARGIN + HEADING_SIZE;
+        let alone = overall.is_none();
+        let size = if alone {
+            BLOCK_HEADING_SIZE
+        } else {
+            HEADING_SIZE
+        };
+        let mut heading = text(size, Weight::Bold, &title);
+        heading.y = MARGIN + size;
         let legend = LEGEND.map(|line| text(FONT_SIZE, Weight::Regular, line));
 
         let top = heading.y + MARGIN;
@@ -73,10 +80,15 @@ impl Page {
             texts.push(line);
         }
         let widest = texts.iter().map(|text| text.x + text.width());
+        let width = widest.fold(right, f64::max);
+        // A block narrower than its heading stands in the middle.
+        for figure in figures.iter_mut().filter(|_| alone) {
+            figure.shift(((width - right) / 2.0).round(), 0.0);
+        }
         Self {
             title,
             description,
-            width: (widest.fold(right, f64::max) + MARGIN).ceil(),
+            width: (width + MARGIN).ceil(),
             height: (baseline + MARGIN - FONT_SIZE).ceil(),
             figures,
             texts,

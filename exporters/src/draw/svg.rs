@@ -40,6 +40,10 @@ fn document(svg: &mut String, page: &Page, net: &Net) -> std::fmt::Result {
     }
     for figure in &page.figures {
         svg.push_str("<g class=\"figure\">\n");
+        // Boxes first: an arrow's head reaches a little into the edge it points at.
+        for placed in &figure.boxes {
+            layer(svg, placed, net)?;
+        }
         svg.push_str("<g fill=\"none\" stroke=\"#000\">\n");
         for arrow in &figure.arrows {
             writeln!(
@@ -49,9 +53,6 @@ fn document(svg: &mut String, page: &Page, net: &Net) -> std::fmt::Result {
             )?;
         }
         svg.push_str("</g>\n");
-        for placed in &figure.boxes {
-            layer(svg, placed, net)?;
-        }
         for text in &figure.texts {
             line(svg, text)?;
         }

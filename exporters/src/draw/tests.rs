@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::figure::Arrow;
 use super::*;
-use crate::net::{Flow, NetOptions, NodeId, Op, same, valid};
+use crate::net::{Flow, NetError, NetOptions, NodeId, Op, same, valid};
 use crate::zoo::{self, REGISTRY};
 use diagram::Kind;
 use geometry::{crossings, faults};
@@ -33,6 +33,14 @@ fn networks() -> Vec<Net> {
                 ..NetOptions::default()
             };
             networks.push(entry.build(&options).unwrap());
+            let with_head = NetOptions {
+                auxiliary_head: true,
+                ..options
+            };
+            match entry.build(&with_head) {
+                Ok(net) => networks.push(net),
+                Err(error) => assert!(matches!(error, NetError::NoAuxiliaryHead { .. })),
+            }
         }
     }
     networks
@@ -44,7 +52,7 @@ fn random_networks() -> impl Iterator<Item = Net> {
         width_multiplier: 0.5,
         ..NetOptions::default().image_size(75)
     };
-    (0..150_u64).map(move |seed| {
+    (0..60_u64).map(move |seed| {
         Net::build("random", "test", &options, |image| {
             image
                 .stage("first", 1, [0; 3], |x| {

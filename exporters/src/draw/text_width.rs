@@ -42,11 +42,41 @@ pub(super) fn text_width(text: &str, size: f64, weight: Weight) -> f64 {
 mod tests {
     use super::*;
 
+    /// Texts as Chromium 148 lays them out: size, weight, widths in Liberation Sans and in DejaVu Sans.
+    const MEASURED: [(&str, f64, Weight, f64, f64); 8] = [
+        ("3x3 Conv (96)", 12.0, Weight::Regular, 75.38, 85.06),
+        ("1x1 Conv", 12.0, Weight::Regular, 50.70, 56.62),
+        ("(1792 Linear)", 12.0, Weight::Regular, 71.39, 81.02),
+        ("Filter concat", 12.0, Weight::Regular, 65.36, 73.73),
+        ("Relu activation", 12.0, Weight::Regular, 78.72, 89.38),
+        (
+            "inception_resnet_a, 35x35 grid",
+            11.0,
+            Weight::Regular,
+            150.45,
+            170.02,
+        ),
+        ("Last-Inception-ResNet-C", 13.0, Weight::Bold, 151.69, 178.0),
+        (
+            "Inception-ResNet-v2 (paper)",
+            20.0,
+            Weight::Bold,
+            266.72,
+            320.91,
+        ),
+    ];
+
     #[test]
-    fn known_widths_are_bounded() {
-        // "3x3 Conv (96)" measures 83.41 at 12 in DejaVu Sans, as Chromium lays it out.
-        let bound = text_width("3x3 Conv (96)", 12.0, Weight::Regular);
-        assert!((83.41..90.0).contains(&bound), "{bound}");
+    fn measured_widths_are_bounded_and_not_by_far() {
+        for (text, size, weight, liberation, dejavu) in MEASURED {
+            let bound = text_width(text, size, weight);
+            let widest = f64::max(liberation, dejavu);
+            assert!((widest..1.2 * widest).contains(&bound), "{text}: {bound}");
+        }
+    }
+
+    #[test]
+    fn every_character_has_a_width() {
         assert_eq!(text_width("W", 100.0, Weight::Regular), 99.0);
         assert_eq!(text_width("~", 100.0, Weight::Regular), 84.0);
         assert_eq!(text_width("\u{4e2d}\n", 10.0, Weight::Regular), 30.0);
