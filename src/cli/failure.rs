@@ -71,6 +71,7 @@ macro_rules! failures {
 }
 
 failures!(
+    incept_exporters::draw::UnknownBlock,
     incept_exporters::files::FileError,
     incept_exporters::net::NetError,
     incept_exporters::onnx::ExportError,

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod doctor;
+mod draw;
 mod eval;
 mod export;
 mod failure;
@@ -45,6 +46,7 @@ struct Arguments {
 enum Command {
     List(list::Arguments),
     Info(info::Arguments),
+    Draw(draw::Arguments),
     Export(export::Arguments),
     Check(check::Arguments),
     Train(train::Arguments),
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::List(arguments) => list::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
+        Command::Draw(arguments) => draw::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
