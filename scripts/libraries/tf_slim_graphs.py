@@ -189,7 +189,7 @@ def inception_resnet_v2(images: tf.Tensor, with_auxiliary: bool) -> dict[str, tf
     outputs["mixed_5b"] = values
     for number in range(1, 11):
         values = residual(values, f"Repeat/block35_{number}", 0.17, True, *BLOCK_35)
-    outputs["block35"] = values
+    outputs["inception_resnet_a"] = values
     values = mixed(
         values,
         "Mixed_6a",
@@ -200,7 +200,7 @@ def inception_resnet_v2(images: tf.Tensor, with_auxiliary: bool) -> dict[str, tf
     outputs["reduction_a"] = values
     for number in range(1, 21):
         values = residual(values, f"Repeat_1/block17_{number}", 0.10, True, *BLOCK_17)
-    outputs["block17"] = values
+    outputs["inception_resnet_b"] = values
     if with_auxiliary:
         outputs["auxiliary_logits"] = auxiliary(values, "Conv2d_2a_5x5", "Logits")
     values = mixed(
@@ -214,11 +214,11 @@ def inception_resnet_v2(images: tf.Tensor, with_auxiliary: bool) -> dict[str, tf
     outputs["reduction_b"] = values
     for number in range(1, 10):
         values = residual(values, f"Repeat_2/block8_{number}", 0.20, True, *BLOCK_8)
-    outputs["block8"] = values
+    outputs["inception_resnet_c"] = values
     values = residual(values, "Block8", 1.0, False, *BLOCK_8)
-    outputs["block8_final"] = values
+    outputs["last_inception_resnet_c"] = values
     values = convolution(values, ("Conv2d_7b_1x1", 1536, 1))
-    outputs["conv2d_7b"] = values
+    outputs["conv_7b"] = values
     outputs["features"] = tf.reduce_mean(values, [1, 2])
     with v1.variable_scope("Logits"):
         outputs["logits"] = classifier(outputs["features"], "Logits")
