@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from libraries import Network
-from libraries.tensors import Tensor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -33,7 +32,6 @@ STAGES = {
         "conv_7b": "conv_7b_ac",
     },
 }
-KINDS = {"kernel": "kernel", "bias": "bias", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 
 
 def build(network: Network, size: tuple[int, int], double: bool, auxiliary: bool) -> "KerasModel":
@@ -63,34 +61,20 @@ class KerasModel:
         self.forms = tuple(forms)
 
     def variables(self):
-        """Every variable with `layer/variable` as its name, in the order of the layers."""
+        """Every variable under its name in Keras 3's `.h5` files, which is also Keras 2's but for what that adds."""
         for layer in self.model.layers:
             for variable in layer.weights:
                 part = variable.name.split(":")[0].split("/")[-1]
-                yield layer, f"{layer.name}/{part}", variable
+                yield f"model_weights/{layer.name}/{layer.name}/{part}", variable
 
-    def tensors(self) -> list[Tensor]:
-        return [
-            Tensor(name, tuple(variable.shape), KINDS[name.split("/")[1]], other)
-            for (_, name, variable), other in zip(self.variables(), self.names_in_weights_h5())
-        ]
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(variable.shape) for name, variable in self.variables()}
 
-    def names_in_weights_h5(self) -> list[str | None]:
-        """Keras 3's `.weights.h5` files count the layers of each class in the model's order, whatever they are called."""
-        if "weights_h5" not in self.files:
-            return [None for _ in self.variables()]
-        names, counts = [], {}
-        for layer in self.model.layers:
-            kind = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization", "Dense": "dense"}.get(type(layer).__name__)
-            if not layer.weights:
-                continue
-            count = counts.get(kind, 0)
-            counts[kind] = count + 1
-            names += [f"layers/{kind}{f'_{count}' if count else ''}/vars/{place}" for place in range(len(layer.weights))]
-        return names
+    def own_name(self, listed: str) -> str:
+        return listed
 
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
-        for _, name, variable in self.variables():
+        for name, variable in self.variables():
             variable.assign(values[name])
 
     def run(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from libraries import Network
-from libraries.tensors import Tensor
 
 # Which of the library's modules ends which stage of incept's description.
 INCEPTION_V4 = {
@@ -86,15 +85,15 @@ def make(network: Network, auxiliary: bool) -> tuple[nn.Module, dict[str, str]]:
         case "facenet_pytorch.inception_resnet_v1":
             from facenet_pytorch import InceptionResnetV1
 
-            return InceptionResnetV1(classify=True, num_classes=1000, device="cpu"), INCEPTION_RESNET_V1
+            return InceptionResnetV1(classify=True, num_classes=network.classes, device="cpu"), INCEPTION_RESNET_V1
         case "pretrainedmodels.inception_v4":
             from pretrainedmodels.models import inceptionv4
 
-            return inceptionv4(num_classes=1000, pretrained=None), INCEPTION_V4
+            return inceptionv4(num_classes=network.classes, pretrained=None), INCEPTION_V4
         case "pretrainedmodels.inception_resnet_v2":
             from pretrainedmodels.models import inceptionresnetv2
 
-            return inceptionresnetv2(num_classes=1000, pretrained=None), INCEPTION_RESNET_V2
+            return inceptionresnetv2(num_classes=network.classes, pretrained=None), INCEPTION_RESNET_V2
     raise KeyError(network.name)
 
 
@@ -105,16 +104,13 @@ class PyTorchModel:
         self.module = module.eval()
         self.stages = stages
 
-    def tensors(self) -> list[Tensor]:
-        """In the order of its state dictionary."""
-        return [Tensor(name, tuple(value.shape), self.kind(name)) for name, value in self.module.state_dict().items()]
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every tensor of its state dictionary."""
+        return {name: tuple(value.shape) for name, value in self.module.state_dict().items()}
 
-    def kind(self, name: str) -> str:
-        owner, _, part = name.rpartition(".")
-        if not isinstance(self.module.get_submodule(owner), (nn.BatchNorm2d, nn.BatchNorm1d)):
-            return {"weight": "weight", "bias": "bias"}[part]
-        kinds = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
-        return kinds.get(part, "counter")
+    def own_name(self, listed: str) -> str:
+        """pretrainedmodels has timm's names but for the classifier of Inception-ResNet-v2."""
+        return listed.replace("classif.", "last_linear.") if hasattr(self.module, "last_linear") else listed
 
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
         self.module.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()}, strict=True)

@@ -11,10 +11,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf  # noqa: E402
 
 from libraries import Network, tf_slim_graphs  # noqa: E402
-from libraries.tensors import Tensor  # noqa: E402
 
 v1 = tf.compat.v1
-KINDS = {"weights": "kernel", "biases": "bias", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 
 
 def build(network: Network, size: tuple[int, int], double: bool, auxiliary: bool) -> "SlimModel":
@@ -27,17 +25,16 @@ class SlimModel:
         with self.graph.as_default():
             kind = tf.float64 if double else tf.float32
             self.images, self.outputs = tf_slim_graphs.build(network.network, (None, *size, 3), auxiliary, kind)
+            # Checkpoints carry how long was trained.
+            v1.train.get_or_create_global_step()
             self.variables = {variable.op.name: variable for variable in v1.global_variables()}
-            # The published checkpoints carry it.
-            step = v1.train.get_or_create_global_step()
             self.session = v1.Session(graph=self.graph)
-            self.session.run(step.initializer)
 
-    def tensors(self) -> list[Tensor]:
-        """In the order in which the graph was built, without the step."""
-        return [
-            Tensor(name, tuple(variable.shape.as_list()), KINDS[name.rsplit("/", 1)[1]]) for name, variable in self.variables.items()
-        ]
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(variable.shape.as_list()) for name, variable in self.variables.items()}
+
+    def own_name(self, listed: str) -> str:
+        return listed
 
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
         # In one run, in place of the initial values: an assignment of its own for each would grow the graph each time.
