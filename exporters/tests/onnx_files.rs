@@ -232,6 +232,7 @@ impl Expected {
                 let axis = BTreeMap::from([("axis", Attribute::Int(1))]);
                 self.add(node, "Softmax", inputs, axis)
             }
+            Op::Normalize => panic!("`{}`: the paper's networks have none", node.name),
         }
     }
 
@@ -570,7 +571,7 @@ fn metadata_tells_everything() {
                 .map(|entry| (entry.key.as_str(), entry.value.as_str()))
                 .collect();
             let sha256 = weights.sha256();
-            let asked = r#"{"image_height":75,"image_width":75,"classes":10,"width_multiplier":0.1,"dropout_keep_probability":0.8,"residual_scales":{"a":0.17,"b":0.1,"c":0.2}}"#;
+            let asked = r#"{"image_height":75,"image_width":75,"classes":10,"width_multiplier":0.1,"dropout_keep_probability":0.8,"residual_scales":{"a":0.17,"b":0.1,"c":0.2},"auxiliary_head":false}"#;
             let mut expected = vec![
                 ("incept.batch_norm", "kept"),
                 ("incept.classes", "10"),

@@ -9,10 +9,10 @@ use super::Failure;
 /// Which network, at which size.
 #[derive(Debug, Args)]
 pub(super) struct NetworkArguments {
-    /// inception_v4, inception_resnet_v1 or inception_resnet_v2
+    /// inception_v4, inception_resnet_v1, inception_resnet_v2 or inception_v3
     #[arg(value_name = "NET")]
     name: String,
-    /// Variant of the network: `paper`, as its figures draw it
+    /// Variant: `paper`, as its figures draw it, or `published`, as its weights fit it; `incept list` names all
     #[arg(long)]
     variant: Option<String>,
     /// Image size in pixels, at least 75 each way
@@ -24,6 +24,9 @@ pub(super) struct NetworkArguments {
     /// Factor on the filters of every convolution
     #[arg(long, value_name = "F", default_value_t = 1.0)]
     width: f64,
+    /// With the second classifier that the published networks have for training
+    #[arg(long)]
+    auxiliary_head: bool,
 }
 
 impl NetworkArguments {
@@ -35,6 +38,7 @@ impl NetworkArguments {
             image_width,
             classes: self.classes,
             width_multiplier: self.width,
+            auxiliary_head: self.auxiliary_head,
             ..NetOptions::default()
         })?;
         Ok((entry, net))

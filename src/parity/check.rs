@@ -321,12 +321,14 @@ pub fn check(
 /// compared all the same, and fails.
 fn compared_nodes(net: &Net, facts: &ModelFacts, output: Output, layers: bool) -> Vec<NodeId> {
     let last = net.id(output.name());
+    // Heads that the output does not need are not in the file, and not missing.
+    let needed = net.needed(last.as_slice());
     let stages: HashSet<NodeId> = net.stages().iter().map(|stage| stage.output).collect();
     let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
     net.nodes()
         .iter()
         .filter_map(|node| net.id(&node.name))
-        .filter(|id| last.is_none_or(|last| *id <= last))
+        .filter(|id| needed[id.index()])
         .filter(|id| stages.contains(id) || layers && computed.contains(net.at(*id).name.as_str()))
         .collect()
 }

@@ -70,7 +70,17 @@ pub fn bench_training_step(
         dropout_seed: 0,
     };
     time(repeats, device, || {
-        train::step(&model, &mut optimizer, &image, &labels, mode, 0.0, 1e-4).map(|_| ())
+        let objective = train::Objective::default();
+        train::step(
+            &model,
+            &mut optimizer,
+            &image,
+            &labels,
+            mode,
+            objective,
+            1e-4,
+        )
+        .map(|_| ())
     })
 }
 

@@ -35,7 +35,6 @@ pub struct Model {
     views: Vec<Tensor>,
     /// For each node, the first of its variables in `views`; they follow in the order of `parameters_of`.
     of_node: Vec<Vec<usize>>,
-    uses: Vec<usize>,
     kind: Kind,
     device: Device,
 }
@@ -125,7 +124,6 @@ impl Model {
             values,
             views,
             of_node,
-            uses: net.uses(),
             kind,
             device,
         })
@@ -195,6 +193,30 @@ impl Model {
         })
     }
 
+    /// As [`Model::logits`], with the auxiliary head's logits beside them where the network has one.
+    ///
+    /// # Errors
+    /// As [`Model::forward_values`].
+    pub(crate) fn training_logits(
+        &self,
+        image: &Tensor,
+        mode: Mode,
+    ) -> Result<(Tensor, Option<Tensor>), TorchError> {
+        let Some(auxiliary) = self.net.id("auxiliary_logits") else {
+            return Ok((self.logits(image, mode)?, None));
+        };
+        let logits = self.net.id("logits").ok_or_else(|| TorchError::NoLogits {
+            network: self.net.name().into(),
+        })?;
+        let mut values = self.compute(image, &[logits, auxiliary], mode)?;
+        let auxiliary = values.pop();
+        let logits = values.pop().ok_or(TorchError::NoSuchNode {
+            nodes: self.net.nodes().len(),
+            found: logits.index(),
+        })?;
+        Ok((logits, auxiliary))
+    }
+
     /// The values of the asked nodes, in the order asked, in evaluation mode: `[N, C, H, W]` or `[N, F]`.
     ///
     /// # Errors
@@ -207,7 +229,7 @@ impl Model {
         tch::no_grad(|| self.compute(image, nodes, Mode::Evaluation))
     }
 
-    /// Computes nodes in order up to the last one asked for. A value is let go after its last use.
+    /// Computes in order the nodes that those asked for depend on. A value is let go after its last use.
     fn compute(
         &self,
         image: &Tensor,
@@ -222,13 +244,24 @@ impl Model {
                 found: last,
             });
         }
-        let mut left = self.uses.clone();
+        let needed = self.net.needed(asked);
+        let mut left = vec![0; nodes.len()];
         for id in asked {
             left[id.index()] += 1;
+        }
+        for (node, _) in nodes.iter().zip(&needed).filter(|(_, needed)| **needed) {
+            for input in &node.inputs {
+                left[input.index()] += 1;
+            }
         }
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(last + 1);
         let mut batch = 0;
         for (index, node) in nodes.iter().enumerate().take(last + 1) {
+            // The shape of the image is checked whatever is asked for.
+            if !needed[index] && node.op != Op::Input {
+                values.push(None);
+                continue;
+            }
             let value = if node.op == Op::Input {
                 image
                     .f_to_device(self.device)
@@ -337,7 +370,11 @@ impl Model {
                 }
                 _ => Ok(x.shallow_clone()),
             },
-            Op::Linear { .. } => x.f_linear(variable(0), Some(variable(1))),
+            Op::Linear { bias: has, .. } => x.f_linear(variable(0), bias(has)),
+            Op::Normalize => {
+                let length = x.f_norm_scalaropt_dim(2, [1_i64].as_slice(), true)?;
+                x.f_div(&length.f_clamp_min(1e-12)?)
+            }
             Op::Softmax => x.f_softmax(-1, None),
         }
     }

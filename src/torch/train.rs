@@ -200,29 +200,51 @@ fn epoch_ends(config: &TrainingConfig, images: usize, step: u64) -> bool {
     seen / every > (seen - config.batch_size as u64) / every
 }
 
+/// What the loss is besides the cross-entropy of the logits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Objective {
+    /// Share of the target that is spread over all classes.
+    pub(super) label_smoothing: f64,
+    /// Factor on the auxiliary head's cross-entropy, where the network has one.
+    pub(super) auxiliary_weight: f64,
+}
+
 /// One training step on a batch `[N, 3, H, W]` and its labels `[N]`: forward, backward, optimiser. Returns the mean
-/// cross-entropy; where that is not finite, no step is taken.
+/// cross-entropy of the logits alone, comparable with and without an auxiliary head; where the loss is not finite, no step
+/// is taken and that loss is returned.
 pub(super) fn step(
     model: &Model,
     optimizer: &mut Optimizer,
     image: &Tensor,
     labels: &Tensor,
     mode: Mode,
-    label_smoothing: f64,
+    objective: Objective,
     learning_rate: f64,
 ) -> Result<f64, TorchError> {
-    let logits = model.logits(image, mode)?;
-    let backward = || {
-        let loss = logits.f_cross_entropy_loss(
+    let (logits, auxiliary) = model.training_logits(image, mode)?;
+    let cross_entropy = |logits: &Tensor| {
+        logits.f_cross_entropy_loss(
             labels,
             None::<&Tensor>,
             tch::Reduction::Mean,
             -100,
-            label_smoothing,
-        )?;
-        let value = loss.f_double_value(&[])?;
-        if !value.is_finite() {
-            return Ok((value, None));
+            objective.label_smoothing,
+        )
+    };
+    let backward = || {
+        let main = cross_entropy(&logits)?;
+        let value = main.f_double_value(&[])?;
+        let loss = match &auxiliary {
+            Some(auxiliary) => {
+                let weighted =
+                    cross_entropy(auxiliary)?.f_mul_scalar(objective.auxiliary_weight)?;
+                main.f_add(&weighted)?
+            }
+            None => main,
+        };
+        let total = loss.f_double_value(&[])?;
+        if !total.is_finite() {
+            return Ok((total, None));
         }
         let gradients = Tensor::f_run_backward(&[loss], model.trained(), false, false)?;
         let flat = gradients

@@ -47,6 +47,9 @@ pub struct TrainingConfig {
     /// Share of the target that is spread over all classes; 0.1 in the Inception-v3 recipe.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Factor on the auxiliary head's cross-entropy in the loss, where the network has one.
+    #[serde(default = "default_auxiliary_weight")]
+    pub auxiliary_weight: f64,
     /// Where the gradient's norm is larger, it is scaled down to this; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -105,6 +108,8 @@ pub struct NetworkOptions {
     pub dropout_keep_probability: f64,
     /// Factors on the residuals.
     pub residual_scales: ResidualScales,
+    /// A second classifier on the last 17×17 grid while training; published variants have one.
+    pub auxiliary_head: bool,
 }
 
 impl Default for NetworkOptions {
@@ -115,6 +120,7 @@ impl Default for NetworkOptions {
             width_multiplier,
             dropout_keep_probability,
             residual_scales,
+            auxiliary_head,
             ..
         } = NetOptions::default();
         Self {
@@ -124,6 +130,7 @@ impl Default for NetworkOptions {
             width_multiplier,
             dropout_keep_probability,
             residual_scales,
+            auxiliary_head,
         }
     }
 }
@@ -265,6 +272,9 @@ fn default_batch_size() -> usize {
 fn default_weight_decay() -> f64 {
     4e-5
 }
+fn default_auxiliary_weight() -> f64 {
+    0.4
+}
 fn default_checkpoint_every() -> u64 {
     1000
 }
@@ -325,7 +335,7 @@ impl TrainingConfig {
             (Some(_), Some(_)) => "both",
             _ => "one",
         };
-        let checks: [(bool, &'static str, &'static str, String); 18] = [
+        let checks: [(bool, &'static str, &'static str, String); 19] = [
             (
                 length == "one",
                 "epochs",
@@ -361,6 +371,12 @@ impl TrainingConfig {
                 "label_smoothing",
                 decay,
                 self.label_smoothing.to_string(),
+            ),
+            (
+                not_negative(self.auxiliary_weight),
+                "auxiliary_weight",
+                "0 or more",
+                self.auxiliary_weight.to_string(),
             ),
             (
                 self.clip_norm.is_none_or(positive),
@@ -475,6 +491,7 @@ impl TrainingConfig {
             width_multiplier: options.width_multiplier,
             dropout_keep_probability: options.dropout_keep_probability,
             residual_scales: options.residual_scales,
+            auxiliary_head: options.auxiliary_head,
         })?)
     }
 

@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "device",
     "weight_decay",
     "label_smoothing",
+    "auxiliary_weight",
     "clip_norm",
     "checkpoint_every",
     "keep_checkpoints",
@@ -33,6 +34,7 @@ pub(super) const KEYS: &[&str] = &[
     "options.residual_scales.a",
     "options.residual_scales.b",
     "options.residual_scales.c",
+    "options.auxiliary_head",
     "optimizer.kind",
     "optimizer.decay",
     "optimizer.epsilon",
@@ -160,10 +162,11 @@ fn apply(table: &mut Table, text: &str) -> Result<(), ConfigError> {
 
 /// TOML keeps `1` and `1.0` apart; a key that takes a fraction takes a whole number too.
 fn whole_numbers_as_floats(mut table: Table) -> Table {
-    const FRACTIONS: [&str; 16] = [
+    const FRACTIONS: [&str; 17] = [
         "epochs",
         "weight_decay",
         "label_smoothing",
+        "auxiliary_weight",
         "clip_norm",
         "width_multiplier",
         "dropout_keep_probability",

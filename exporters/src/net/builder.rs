@@ -1,8 +1,11 @@
 //! The builder: each block function reads as its figure does, and no input channel is ever stated.
 
+mod heads;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::shapes::infer_shape;
 use super::{
     BATCH_NORM_EPSILON, Kernel, Net, NetError, NetOptions, Node, NodeId, Op, Padding, Shape, Stage,
     Window,
@@ -106,8 +109,13 @@ impl Net {
             error,
             ..
         } = state.into_inner();
+        let auxiliary = stages.iter().any(|stage| stage.name == "auxiliary");
         match error {
             Some(error) => Err(error),
+            None if options.auxiliary_head && !auxiliary => Err(NetError::NoAuxiliaryHead {
+                network: name.into(),
+                variant: variant.into(),
+            }),
             None => Ok(Net {
                 name: name.into(),
                 variant: variant.into(),
@@ -163,18 +171,15 @@ impl Flow<'_> {
     /// 3×3 average pool at stride 1, padded to the same size, divided by the number of real pixels.
     #[must_use]
     pub fn average_pool_3x3_same(&self) -> Self {
-        let kernel = Kernel {
-            height: 3,
-            width: 3,
-        };
-        let window = Window {
-            kernel,
-            stride: 1,
-            padding: Padding::Same,
-        };
+        self.average_pool_3x3_same_counting(false)
+    }
+
+    /// As [`Flow::average_pool_3x3_same`], but with `padding` divided by 9 everywhere: the zeros of the padding count.
+    #[must_use]
+    pub fn average_pool_3x3_same_counting(&self, padding: bool) -> Self {
         let op = Op::AveragePool {
-            window,
-            count_padding: false,
+            window: same_window(3, 3),
+            count_padding: padding,
         };
         self.add(&self.scoped("average_pool_3x3"), op, &[self])
     }
@@ -208,31 +213,27 @@ impl Flow<'_> {
         )
     }
 
-    /// `ReLU(x + scale * linear(mixed))`: the linear 1×1 convolution has a bias and expands `mixed` to
-    /// this value's channels; there is no batch normalisation on the sum (section 3.2).
+    /// `x + scale * linear(mixed)`: the linear 1×1 convolution has a bias and expands `mixed` to this value's
+    /// channels; there is no batch normalisation on the sum (section 3.2).
     #[must_use]
     pub fn add_residual(&self, scale: f64, mixed: &Self) -> Self {
-        let kernel = Kernel {
-            height: 1,
-            width: 1,
-        };
-        let window = Window {
-            kernel,
-            stride: 1,
-            padding: Padding::Same,
-        };
         let op = Op::Convolution {
             filters: self.shape().channels(),
-            window,
+            window: same_window(1, 1),
             bias: true,
         };
         let residual = mixed.add(&self.scoped("linear_1x1"), op, &[mixed]);
-        let sum = self.add(
+        self.add(
             &self.scoped("add"),
             Op::ScaledAdd { scale },
             &[self, &residual],
-        );
-        sum.add(&self.scoped("relu"), Op::Relu, &[&sum])
+        )
+    }
+
+    /// max(x, 0), as on the sum of every residual block but the published networks' last.
+    #[must_use]
+    pub fn relu(&self) -> Self {
+        self.add(&self.scoped("relu"), Op::Relu, &[self])
     }
 
     /// A stage: `block` applied `repeat` times, its output checked against the shape its figure gives.
@@ -242,20 +243,33 @@ impl Flow<'_> {
         &self,
         name: &str,
         repeat: usize,
-        [channels, height, width]: [usize; 3],
+        shape: [usize; 3],
         block: impl Fn(&Self) -> Self,
     ) -> Self {
+        self.stage_of(name, &vec![(); repeat], shape, |x, ()| block(x))
+    }
+
+    /// As [`Flow::stage`], for blocks alike but for a number: once for each of `numbers`.
+    #[must_use]
+    pub fn stage_of<T: Copy>(
+        &self,
+        name: &str,
+        numbers: &[T],
+        [channels, height, width]: [usize; 3],
+        block: impl Fn(&Self, T) -> Self,
+    ) -> Self {
         let first = NodeId(self.state.borrow().nodes.len());
+        let repeat = numbers.len();
         let mut flow = Self {
             stage: name.into(),
             index: None,
             branch: None,
             ..self.clone()
         };
-        for index in 0..repeat {
+        for (index, &number) in numbers.iter().enumerate() {
             flow.index = (repeat > 1).then_some(index);
             flow.branch = None;
-            flow = block(&flow);
+            flow = block(&flow, number);
         }
         let mut state = self.state.borrow_mut();
         let found = state.nodes[flow.at.0].shape;
@@ -301,35 +315,10 @@ impl Flow<'_> {
         flow.clone()
     }
 
-    /// Average pool over the grid, dropout, linear layer, softmax: the end of every overall figure.
-    #[must_use]
-    pub fn classifier(&self) -> Self {
-        let options = self.state.borrow().options.clone();
-        let dropout = Op::Dropout {
-            keep_probability: options.dropout_keep_probability,
-        };
-        let pooled = self.end("features", Op::GlobalAveragePool);
-        let kept = pooled.add("dropout", dropout, &[&pooled]);
-        let logits = kept.end(
-            "logits",
-            Op::Linear {
-                features: options.classes,
-            },
-        );
-        logits.end("probabilities", Op::Softmax)
-    }
-
-    /// One node that is a stage by itself.
-    fn end(&self, name: &str, op: Op) -> Self {
-        let flow = self.add(name, op, &[self]);
-        let stage = Stage {
-            name: name.into(),
-            repeat: 1,
-            output: flow.at,
-            first: flow.at,
-        };
-        self.state.borrow_mut().stages.push(stage);
-        flow
+    /// So many filters or features at the network's width, at least one.
+    fn widened(&self, count: usize) -> usize {
+        let width = self.state.borrow().options.width_multiplier;
+        ((count as f64 * width).round() as usize).max(1)
     }
 
     fn convolution(
@@ -341,15 +330,13 @@ impl Flow<'_> {
             stride,
         }: Filters,
     ) -> Self {
-        let width = self.state.borrow().options.width_multiplier;
-        let filters = ((count as f64 * width).round() as usize).max(1);
         let window = Window {
             kernel,
             stride,
             padding,
         };
         let op = Op::Convolution {
-            filters,
+            filters: self.widened(count),
             window,
             bias: false,
         };
@@ -420,116 +407,11 @@ impl Flow<'_> {
     }
 }
 
-/// The output shape of one node, from its inputs' shapes.
-fn infer_shape(node: &str, op: &Op, inputs: &[Shape]) -> Result<Shape, NetError> {
-    let first = inputs[0];
-    let rank = |expected| NetError::Rank {
-        node: node.into(),
-        expected,
-        found: first,
-    };
-    match *op {
-        Op::Input | Op::BatchNorm { .. } | Op::Relu | Op::Dropout { .. } | Op::Softmax => Ok(first),
-        Op::Convolution {
-            filters, window, ..
-        } => slide(node, window, first, Some(filters)),
-        Op::MaxPool(window) | Op::AveragePool { window, .. } => slide(node, window, first, None),
-        Op::GlobalAveragePool => match first {
-            Shape::Map { channels, .. } => Ok(Shape::Vector { features: channels }),
-            Shape::Vector { .. } => Err(rank("a feature map")),
-        },
-        Op::Linear { features } => match first {
-            Shape::Vector { .. } => Ok(Shape::Vector { features }),
-            Shape::Map { .. } => Err(rank("a vector")),
-        },
-        Op::Concatenate => {
-            let Shape::Map { height, width, .. } = first else {
-                return Err(rank("feature maps"));
-            };
-            let mut total = 0;
-            for &found in inputs {
-                match found {
-                    Shape::Map {
-                        channels,
-                        height: h,
-                        width: w,
-                    } if (h, w) == (height, width) => total += channels,
-                    _ => {
-                        return Err(NetError::Join {
-                            node: node.into(),
-                            expected: first,
-                            found,
-                        });
-                    }
-                }
-            }
-            Ok(Shape::Map {
-                channels: total,
-                height,
-                width,
-            })
-        }
-        Op::ScaledAdd { .. } => match inputs.iter().find(|&&shape| shape != first) {
-            Some(&found) => Err(NetError::Join {
-                node: node.into(),
-                expected: first,
-                found,
-            }),
-            None => Ok(first),
-        },
-    }
-}
-
-/// The shape a sliding window leaves: `(n + 2·pad − k) / stride + 1`, rounded down, each way.
-fn slide(
-    node: &str,
-    window: Window,
-    input: Shape,
-    filters: Option<usize>,
-) -> Result<Shape, NetError> {
-    let Shape::Map {
-        channels,
-        height,
-        width,
-    } = input
-    else {
-        return Err(NetError::Rank {
-            node: node.into(),
-            expected: "a feature map",
-            found: input,
-        });
-    };
-    let Window {
-        kernel,
-        stride,
-        padding,
-    } = window;
-    if padding == Padding::Same && (stride != 1 || kernel.height % 2 == 0 || kernel.width % 2 == 0)
-    {
-        return Err(NetError::Padding {
-            node: node.into(),
-            stride,
-            kernel,
-        });
-    }
-    let (pad_height, pad_width) = window.pads();
-    let steps = |size: usize, pad: usize, kernel: usize| {
-        Some((size + 2 * pad).checked_sub(kernel)? / stride + 1)
-    };
-    match (
-        steps(height, pad_height, kernel.height),
-        steps(width, pad_width, kernel.width),
-    ) {
-        (Some(height), Some(width)) => Ok(Shape::Map {
-            channels: filters.unwrap_or(channels),
-            height,
-            width,
-        }),
-        _ => Err(NetError::WindowTooLarge {
-            node: node.into(),
-            kernel,
-            found: input,
-        }),
+fn same_window(height: usize, width: usize) -> Window {
+    Window {
+        kernel: Kernel { height, width },
+        stride: 1,
+        padding: Padding::Same,
     }
 }
 

@@ -95,8 +95,9 @@ impl Net {
                 cost.multiply_adds = outputs * (cost.convolution_weights / filters) as u64;
                 cost.convolution_multiply_adds = cost.multiply_adds;
             }
-            Op::Linear { features } => {
-                cost.multiply_adds = (cost.linear_parameters - features) as u64;
+            Op::Linear { features, bias } => {
+                let biases = if bias { features } else { 0 };
+                cost.multiply_adds = (cost.linear_parameters - biases) as u64;
             }
             Op::BatchNorm { .. } => cost.batch_norms = 1,
             _ => {}

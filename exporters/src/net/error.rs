@@ -25,6 +25,14 @@ pub enum NetError {
         /// The value given.
         found: String,
     },
+    /// The option asks for a head that the network's code does not have.
+    #[error("`{network}` ({variant}) has no auxiliary head")]
+    NoAuxiliaryHead {
+        /// The network.
+        network: String,
+        /// Its variant.
+        variant: String,
+    },
     /// A window does not fit into its input.
     #[error("`{node}`: a {kernel} window without padding does not fit into {found}")]
     WindowTooLarge {
@@ -86,6 +94,10 @@ impl NetError {
             Self::ImageTooSmall { .. } => Some(format!(
                 "the strided layers take 75 to 37, 17, 7, 3 and 1: use --image-size {MINIMUM_IMAGE_SIDE} or more"
             )),
+            Self::NoAuxiliaryHead { .. } => Some(
+                "Inception-v3 and the published Inception-v4 and Inception-ResNet-v2 have one: choose another --variant"
+                    .into(),
+            ),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ mod cost;
 mod error;
 mod options;
 mod parameters;
+mod shapes;
 
 pub use builder::{Filters, Flow, same, valid};
 pub use cost::{Cost, ReceptiveField};
@@ -133,11 +134,15 @@ pub enum Op {
         /// Probability that a value is kept.
         keep_probability: f64,
     },
-    /// Fully connected layer with bias, weight `[features, inputs]`.
+    /// Fully connected layer, weight `[features, inputs]`.
     Linear {
         /// Output features.
         features: usize,
+        /// Whether a bias is added: not where batch normalisation follows.
+        bias: bool,
     },
+    /// Division of a vector by its Euclidean length, or by 1e-12 where it is shorter.
+    Normalize,
     /// Softmax over features.
     Softmax,
 }
@@ -279,12 +284,19 @@ impl Net {
         self.by_name.get(name).copied()
     }
 
-    /// How many nodes read each node's value.
-    pub fn uses(&self) -> Vec<usize> {
-        let mut uses = vec![0; self.nodes.len()];
-        for input in self.nodes.iter().flat_map(|node| &node.inputs) {
-            uses[input.0] += 1;
+    /// Which nodes have to be computed for these values: they themselves, and all they depend on.
+    pub fn needed(&self, values: &[NodeId]) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        for id in values {
+            needed[id.0] = true;
         }
-        uses
+        for index in (0..self.nodes.len()).rev() {
+            if needed[index] {
+                for input in &self.nodes[index].inputs {
+                    needed[input.0] = true;
+                }
+            }
+        }
+        needed
     }
 }

@@ -44,12 +44,15 @@ pub struct NetOptions {
     pub width_multiplier: f64,
     /// Probability that dropout keeps a value, while training.
     pub dropout_keep_probability: f64,
-    /// Factors on the residuals; without effect in Inception-v4.
+    /// Factors on the residuals; without effect in networks without them.
     pub residual_scales: ResidualScales,
+    /// Whether the network has its second classifier for training, on the last 17×17 grid. An error in networks
+    /// whose code has none.
+    pub auxiliary_head: bool,
 }
 
 impl Default for NetOptions {
-    /// The paper's: 299×299, 1000 classes, full width, keep 0.8.
+    /// The paper's: 299×299, 1000 classes, full width, keep 0.8, no auxiliary head.
     fn default() -> Self {
         Self {
             image_height: 299,
@@ -58,6 +61,7 @@ impl Default for NetOptions {
             width_multiplier: 1.0,
             dropout_keep_probability: 0.8,
             residual_scales: ResidualScales::default(),
+            auxiliary_head: false,
         }
     }
 }

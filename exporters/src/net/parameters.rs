@@ -91,10 +91,13 @@ impl Net {
                 named("running_mean", RunningMean, vec![channels]),
                 named("running_variance", RunningVariance, vec![channels]),
             ],
-            Op::Linear { features } => vec![
-                named("weight", LinearWeight, vec![features, channels]),
-                named("bias", LinearBias, vec![features]),
-            ],
+            Op::Linear { features, bias } => {
+                let mut tensors = vec![named("weight", LinearWeight, vec![features, channels])];
+                if bias {
+                    tensors.push(named("bias", LinearBias, vec![features]));
+                }
+                tensors
+            }
             _ => vec![],
         }
     }

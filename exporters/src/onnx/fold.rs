@@ -4,16 +4,33 @@ use std::borrow::Cow;
 
 use super::ExportError;
 use super::graph::{Initializer, Values};
-use crate::weights::Weights;
+use crate::weights::{Weights, little_endian};
 
-/// The values of one stored tensor, ready to be written.
-pub(super) fn values<'a>(
+/// The little-endian values of one stored tensor, ready to be written.
+pub(super) fn bytes<'a>(
+    initializer: &Initializer,
+    weights: &'a Weights,
+) -> Result<Cow<'a, [u8]>, ExportError> {
+    Ok(match &initializer.values {
+        Values::Integers(values) => {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+            Cow::Owned(bytes.collect())
+        }
+        _ => match values(initializer, weights)? {
+            Cow::Borrowed(values) => Cow::Borrowed(little_endian(values)),
+            Cow::Owned(values) => Cow::Owned(little_endian(&values).to_vec()),
+        },
+    })
+}
+
+fn values<'a>(
     initializer: &Initializer,
     weights: &'a Weights,
 ) -> Result<Cow<'a, [f32]>, ExportError> {
     let values = match &initializer.values {
         Values::Same => tensor(weights, &initializer.name)?,
         Values::Constant(value) => Cow::Owned(vec![*value]),
+        Values::Integers(values) => values.iter().map(|&value| value as f32).collect(),
         Values::FoldedWeight {
             batch_norm,
             epsilon,

@@ -5,8 +5,8 @@
 //! name and its output is named after the normalisation.
 
 use super::proto::{
-    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, NodeProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, INT64, NodeProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use super::{Batch, BatchNorm, ExportOptions};
 use crate::net::{Net, Node, NodeId, Op, Shape, Window};
@@ -29,6 +29,27 @@ pub(super) enum Values {
     FoldedBias { batch_norm: String, epsilon: f64 },
     /// One number.
     Constant(f32),
+    /// Whole numbers: axes, sizes.
+    Integers(Vec<i64>),
+}
+
+impl Initializer {
+    /// Its type, as `TensorProto.DataType` numbers it.
+    pub(super) fn element_type(&self) -> i32 {
+        match self.values {
+            Values::Integers(_) => INT64,
+            _ => FLOAT,
+        }
+    }
+
+    /// Bytes of its values.
+    pub(super) fn size(&self) -> u64 {
+        let element = match self.values {
+            Values::Integers(_) => 8,
+            _ => 4,
+        };
+        self.shape.iter().fold(element, |n, &size| n * size as u64)
+    }
 }
 
 /// The graph without its tensors' values.
@@ -43,33 +64,18 @@ pub(super) struct Graph {
 pub(super) fn emit(net: &Net, options: &ExportOptions) -> Graph {
     let last = net
         .id(options.output.name())
-        .map_or(net.nodes().len() - 1, NodeId::index);
+        .unwrap_or(NodeId(net.nodes().len() - 1));
     let mut emitter = Emitter {
         net,
         options,
         graph: Graph::default(),
         names: vec![],
-        needed: needed(net, last),
+        needed: net.needed(&[last]),
     };
-    for index in 0..=last {
+    for index in 0..=last.index() {
         emitter.node(index);
     }
     emitter.graph
-}
-
-/// Marks the nodes that `last` depends on.
-fn needed(net: &Net, last: usize) -> Vec<bool> {
-    let mut needed = vec![false; net.nodes().len()];
-    needed[last] = true;
-    for index in (0..=last).rev() {
-        if needed[index] {
-            net.nodes()[index]
-                .inputs
-                .iter()
-                .for_each(|input| needed[input.index()] = true);
-        }
-    }
-    needed
 }
 
 struct Emitter<'a> {
@@ -105,7 +111,15 @@ impl<'a> Emitter<'a> {
             Op::Convolution { window, .. } => match self.folds_into(index) {
                 Some(batch_norm) => {
                     value.clone_from(&batch_norm.name);
-                    self.folded_convolution(node, batch_norm, window, &inputs[0], &parameters[0]);
+                    let attributes = window_attributes(window);
+                    self.folded(
+                        "Conv",
+                        node,
+                        batch_norm,
+                        attributes,
+                        &inputs[0],
+                        &parameters[0],
+                    );
                 }
                 None => {
                     let operands = self.with_parameters(inputs, &parameters);
@@ -150,16 +164,31 @@ impl<'a> Emitter<'a> {
             }
             // Dropout does nothing at inference: its value is its input's.
             Op::Dropout { .. } => value.clone_from(&inputs[0]),
-            Op::Linear { .. } => {
-                let operands = self.with_parameters(inputs, &parameters);
-                self.simple("Gemm", node, operands, vec![integer("transB", 1)]);
-            }
+            Op::Linear { .. } => match self.folds_into(index) {
+                Some(batch_norm) => {
+                    value.clone_from(&batch_norm.name);
+                    let attributes = vec![integer("transB", 1)];
+                    self.folded(
+                        "Gemm",
+                        node,
+                        batch_norm,
+                        attributes,
+                        &inputs[0],
+                        &parameters[0],
+                    );
+                }
+                None => {
+                    let operands = self.with_parameters(inputs, &parameters);
+                    self.simple("Gemm", node, operands, vec![integer("transB", 1)]);
+                }
+            },
+            Op::Normalize => self.normalize(node, &inputs[0]),
             Op::Softmax => self.simple("Softmax", node, inputs, vec![integer("axis", 1)]),
         }
         self.names.push(value);
     }
 
-    /// The normalisation that alone reads this convolution, where folding is asked for.
+    /// The normalisation that alone reads this convolution or linear layer, where folding is asked for.
     fn folds_into(&self, index: usize) -> Option<&'a Node> {
         let net = self.net;
         if self.options.batch_norm == BatchNorm::Kept {
@@ -171,11 +200,12 @@ impl<'a> Emitter<'a> {
         (matches!(first.op, Op::BatchNorm { .. }) && readers.next().is_none()).then_some(first)
     }
 
-    fn folded_convolution(
+    fn folded(
         &mut self,
+        op_type: &str,
         node: &Node,
         batch_norm: &Node,
-        window: Window,
+        attributes: Vec<AttributeProto>,
         input: &str,
         (weight, shape): &(String, Vec<usize>),
     ) {
@@ -200,15 +230,43 @@ impl<'a> Emitter<'a> {
                 epsilon,
             },
         });
-        let operands = vec![input.to_string(), weight.clone(), bias];
         self.graph.nodes.push(NodeProto {
-            input: operands,
+            input: vec![input.to_string(), weight.clone(), bias],
             output: vec![batch_norm.name.clone()],
             name: node.name.clone(),
-            op_type: "Conv".into(),
-            attribute: window_attributes(window),
+            op_type: op_type.into(),
+            attribute: attributes,
         });
         self.describe(&batch_norm.name, node.shape);
+    }
+
+    /// x / max(√Σx², 1e-12), of operators that every runtime has: `LpNormalization` has no lower bound and few runtimes.
+    fn normalize(&mut self, node: &Node, input: &str) {
+        let named = |part: &str| format!("{}/{part}", node.name);
+        let [squares, sum, length, bounded] =
+            ["squares", "sum", "length", "bounded_length"].map(named);
+        let (axis, least) = (named("axis"), named("least_length"));
+        self.graph.initializers.push(Initializer {
+            name: axis.clone(),
+            shape: vec![1],
+            values: Values::Integers(vec![1]),
+        });
+        self.graph.initializers.push(Initializer {
+            name: least.clone(),
+            shape: vec![],
+            values: Values::Constant(1e-12),
+        });
+        let one = Shape::Vector { features: 1 };
+        self.push("Mul", &squares, vec![input.into(), input.into()], vec![]);
+        self.describe(&squares, node.shape);
+        let kept = vec![integer("keepdims", 1)];
+        self.push("ReduceSum", &sum, vec![squares, axis], kept);
+        self.describe(&sum, one);
+        self.push("Sqrt", &length, vec![sum], vec![]);
+        self.describe(&length, one);
+        self.push("Max", &bounded, vec![length, least], vec![]);
+        self.describe(&bounded, one);
+        self.simple("Div", node, vec![input.into(), bounded], vec![]);
     }
 
     fn scaled_add(&mut self, node: &Node, mut inputs: Vec<String>, scale: f64) {

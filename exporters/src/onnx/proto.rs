@@ -125,6 +125,9 @@ pub(super) const TENSOR_RAW_DATA: u32 = 9;
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
 
+/// `TensorProto.DataType.INT64`.
+pub const INT64: i32 = 7;
+
 /// A value's name and type.
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {

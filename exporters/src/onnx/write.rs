@@ -9,13 +9,13 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 
 use super::graph::{self, Graph, Initializer};
 use super::proto::{
-    FLOAT, GRAPH_INITIALIZER, GraphProto, MODEL_GRAPH, ModelProto, OperatorSetIdProto,
-    TENSOR_RAW_DATA, TensorProto,
+    GRAPH_INITIALIZER, GraphProto, MODEL_GRAPH, ModelProto, OperatorSetIdProto, TENSOR_RAW_DATA,
+    TensorProto,
 };
 use super::{ExportError, ExportOptions, INPUT_NAME, NEWEST_OPSET, OLDEST_OPSET, fold, metadata};
 use crate::files::write_whole;
 use crate::net::Net;
-use crate::weights::{Weights, little_endian};
+use crate::weights::Weights;
 
 /// Protobuf's limit on one message.
 pub(super) const LIMIT: u64 = i32::MAX as u64;
@@ -72,15 +72,8 @@ pub fn to_bytes(
 /// # Errors
 /// [`ExportError::TooLarge`] with the bytes its tensors need.
 pub fn check_size(net: &Net, options: &ExportOptions) -> Result<(), ExportError> {
-    let elements = |tensor: &Initializer| {
-        tensor
-            .shape
-            .iter()
-            .map(|&size| size as u64)
-            .product::<u64>()
-    };
     let tensors = graph::emit(net, options).initializers;
-    match tensors.iter().map(|tensor| 4 * elements(tensor)).sum() {
+    match tensors.iter().map(Initializer::size).sum() {
         found if found > LIMIT => Err(ExportError::TooLarge { found }),
         _ => Ok(()),
     }
@@ -162,7 +155,7 @@ impl Layout {
             .iter()
             .zip(&self.headers)
             .map(|(initializer, header)| {
-                let values = 4 * initializer.shape.iter().product::<usize>() as u64;
+                let values = initializer.size();
                 let field = key_len(TENSOR_RAW_DATA) as u64 + encoded_len_varint(values) as u64;
                 (header.len() as u64 + field + values, values)
             })
@@ -196,8 +189,8 @@ impl Layout {
             start_field(writer, GRAPH_INITIALIZER, message)?;
             writer.write_all(header)?;
             start_field(writer, TENSOR_RAW_DATA, values)?;
-            let values = fold::values(initializer, weights).map_err(StreamError::Export)?;
-            writer.write_all(little_endian(&values))?;
+            let bytes = fold::bytes(initializer, weights).map_err(StreamError::Export)?;
+            writer.write_all(&bytes)?;
         }
         Ok(())
     }
@@ -215,7 +208,7 @@ fn header(initializer: &Initializer) -> Vec<u8> {
     let name = initializer.name.clone();
     TensorProto {
         dims,
-        data_type: FLOAT,
+        data_type: initializer.element_type(),
         name,
         raw_data: Default::default(),
     }

@@ -1,16 +1,26 @@
 //! Weights: named tensors, whether generated from a seed or read from a file.
+//!
+//! A file goes through three steps: a [`Checkpoint`] has its tensors under the names it gives them; [`recognise()`] tells
+//! which network these are, in whose [`names`]; [`import()`] takes the network's weights from it and accounts for every
+//! tensor.
 
 pub mod checkpoint;
 mod error;
+pub mod import;
 mod initial;
+pub mod names;
+mod recognise;
 mod tensor;
 
 pub use checkpoint::{Checkpoint, Format, Malformed};
 use error::SHOWN;
-pub use error::{Misshapen, WeightsError};
+pub use error::{Likeness, Misshapen, WeightsError};
+pub use import::{ImportReport, Imported, Recipe, import, load};
 pub use initial::{
     initial_values, random_image, randomised_values, standard_normal, stream_key, uniform,
 };
+pub use names::{Library, NamesChoice, Naming};
+pub use recognise::{Choice, Recognised, recognise};
 pub(crate) use tensor::little_endian;
 pub use tensor::{ElementType, Tensor, TensorError};
 
@@ -37,45 +47,50 @@ pub enum Source {
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
     source: Source,
+    /// What the file they come from calls those that it does not call as we do.
+    origins: BTreeMap<String, String>,
+    /// How they come from a file, where they were imported.
+    recipe: Option<Recipe>,
 }
 
 impl Weights {
     /// Initial weights for `net`: truncated normal scaled by fan-in, biases and offsets zero, factors and
     /// variances one. Seed and tensor name alone decide the values: see [`initial_values`].
     pub fn initial(net: &Net, seed: u64) -> Self {
-        Self {
-            tensors: generate(net, |p| initial_values(seed, p)),
-            source: Source::Seed(seed),
-        }
+        Self::new(
+            generate(net, |p| initial_values(seed, p)),
+            Source::Seed(seed),
+        )
     }
 
     /// Weights for tests of parity: biases and batch-norm statistics that leave nothing at 0 or 1, see
     /// [`randomised_values`].
     pub fn randomised(net: &Net, seed: u64) -> Self {
         let source = Source::Named(format!("randomised, seed {seed}"));
-        Self {
-            tensors: generate(net, |p| randomised_values(seed, p)),
-            source,
-        }
+        Self::new(generate(net, |p| randomised_values(seed, p)), source)
     }
 
-    /// Reads a file under the names it has: incept's own, for these to be a network's weights. The file is mapped;
-    /// numbers of any type become float32 when they are needed.
+    /// Reads a file under the names it has; for anybody's names see [`load`]. The file is mapped; numbers of any type
+    /// become float32 when they are needed.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        Ok(Self {
-            tensors: Checkpoint::read(path)?.tensors,
-            source: Source::Named(path.display().to_string()),
-        })
+        let source = Source::Named(path.display().to_string());
+        Ok(Self::new(Checkpoint::read(path)?.tensors, source))
     }
 
     /// Weights made in memory, with a description of where they come from.
     pub fn from_tensors(tensors: BTreeMap<String, Tensor>, source: impl Into<String>) -> Self {
+        Self::new(tensors, Source::Named(source.into()))
+    }
+
+    fn new(tensors: BTreeMap<String, Tensor>, source: Source) -> Self {
         Self {
             tensors,
-            source: Source::Named(source.into()),
+            source,
+            origins: BTreeMap::new(),
+            recipe: None,
         }
     }
 
@@ -94,6 +109,11 @@ impl Weights {
     /// Where they came from.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// How they come from a file, where they were imported.
+    pub fn recipe(&self) -> Option<&Recipe> {
+        self.recipe.as_ref()
     }
 
     /// The tensors, in the order of their names.
@@ -147,19 +167,7 @@ impl Weights {
                 Some(_) => {}
             }
         }
-        let not_finite: Vec<(String, usize)> = self
-            .tensors
-            .par_iter()
-            .map(|(name, tensor)| {
-                let count = tensor
-                    .values()
-                    .iter()
-                    .filter(|value| !value.is_finite())
-                    .count();
-                (name.clone(), count)
-            })
-            .filter(|&(_, count)| count > 0)
-            .collect();
+        let not_finite = self.not_finite();
         let mistyped: Vec<(String, ElementType)> = self
             .tensors
             .iter()
@@ -178,7 +186,17 @@ impl Weights {
             misshapen,
             mistyped,
             not_finite,
+            sources: self.origins.clone(),
         })
+    }
+
+    /// The tensors with NaN or infinite values, and how many.
+    fn not_finite(&self) -> Vec<(String, usize)> {
+        let count = |(name, tensor): (&String, &Tensor)| {
+            let count = tensor.not_finite();
+            (count > 0).then(|| (name.clone(), count))
+        };
+        self.tensors.par_iter().filter_map(count).collect()
     }
 
     /// SHA-256 over all tensors in the order of their names: for each, `name\0`, its dimensions joined by `x`,

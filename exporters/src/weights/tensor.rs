@@ -258,20 +258,22 @@ impl Tensor {
         Ok(part)
     }
 
-    /// The same numbers without the dimensions of length 1: `[2048, 1000, 1, 1]` becomes `[2048, 1000]`.
-    #[must_use]
-    pub fn squeezed(&self) -> Self {
-        let mut squeezed = self.clone();
-        let kept = |values: &[usize]| {
-            let pairs = values.iter().zip(&self.shape);
-            pairs
-                .filter(|(_, size)| **size != 1)
-                .map(|(v, _)| *v)
-                .collect()
-        };
-        squeezed.strides = kept(&self.strides);
-        squeezed.shape = kept(&self.shape);
-        squeezed
+    /// The same numbers without one axis of length 1: `[2048, 1000, 1]` without axis 2 is `[2048, 1000]`.
+    ///
+    /// # Errors
+    /// [`TensorError::Axes`] where there is no such axis or it is longer.
+    pub fn without_axis(&self, axis: usize) -> Result<Self, TensorError> {
+        if self.shape.get(axis) != Some(&1) {
+            return Err(TensorError::Axes {
+                shape: self.shape.clone(),
+                expected: "an axis of length 1",
+                found: vec![axis],
+            });
+        }
+        let mut without = self.clone();
+        without.shape.remove(axis);
+        without.strides.remove(axis);
+        Ok(without)
     }
 
     /// The values as float32 in row-major order; borrowed where they lie so already.
@@ -295,6 +297,28 @@ impl Tensor {
             ElementType::Int32 => self.gather(|b| i32::from_le_bytes(b) as f32),
             ElementType::Int64 => self.gather(|b| i64::from_le_bytes(b) as f32),
         })
+    }
+
+    /// How many of the values are NaN or infinite as float32. They are read in the order in which they lie.
+    pub fn not_finite(&self) -> usize {
+        let mut axes: Vec<usize> = (0..self.shape.len()).collect();
+        axes.sort_by_key(|&axis| std::cmp::Reverse(self.strides[axis]));
+        let mut lying = self.clone();
+        let mut repeats = 1;
+        lying.strides = axes.iter().map(|&axis| self.strides[axis]).collect();
+        lying.shape = axes
+            .iter()
+            .map(|&axis| match self.strides[axis] {
+                // The same numbers again.
+                0 => {
+                    repeats *= self.shape[axis];
+                    self.shape[axis].min(1)
+                }
+                _ => self.shape[axis],
+            })
+            .collect();
+        let values = lying.values();
+        repeats * values.iter().filter(|value| !value.is_finite()).count()
     }
 
     /// The values as float32 in little-endian bytes, row-major; borrowed where they lie so already.
@@ -399,19 +423,43 @@ mod tests {
     }
 
     #[test]
-    fn turned_sliced_and_squeezed_share_the_bytes() {
+    fn turned_and_sliced_share_the_bytes() {
         let tensor = counted(&[2, 3, 1]);
         let turned = tensor.permuted(&[1, 2, 0]).unwrap();
         assert_eq!(turned.shape(), [3, 1, 2]);
         assert_eq!(*turned.values(), [0., 3., 1., 4., 2., 5.]);
         let part = turned.sliced(0, 1, 3).unwrap();
         assert_eq!(*part.values(), [1., 4., 2., 5.]);
-        assert_eq!(part.squeezed().shape(), [2, 2]);
-        assert_eq!(*part.squeezed().values(), [1., 4., 2., 5.]);
-        assert!(matches!(tensor.squeezed().values(), Cow::Borrowed(_)));
+        assert_eq!(part.shape(), [2, 1, 2]);
+        let matrix = part.without_axis(1).unwrap();
+        assert_eq!(matrix.shape(), [2, 2]);
+        assert_eq!(*matrix.values(), [1., 4., 2., 5.]);
+        let flat = tensor.without_axis(2).unwrap();
+        assert!(matches!(flat.values(), Cow::Borrowed(_)));
+        assert!(tensor.without_axis(0).is_err());
+        assert!(tensor.without_axis(3).is_err());
         assert!(tensor.permuted(&[0, 0, 1]).is_err());
         assert!(tensor.sliced(0, 1, 3).is_err());
         assert!(tensor.sliced(3, 0, 0).is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_wherever_it_lies() {
+        let mut values = vec![0.5; 24];
+        values[5] = f32::NAN;
+        values[23] = f32::INFINITY;
+        let tensor = Tensor::owned(vec![2, 3, 4], values);
+        assert_eq!(tensor.not_finite(), 2);
+        assert_eq!(tensor.permuted(&[2, 0, 1]).unwrap().not_finite(), 2);
+        assert_eq!(tensor.sliced(2, 2, 4).unwrap().not_finite(), 1);
+        let nan = Bytes::copy_from_slice(&f32::NAN.to_le_bytes());
+        let repeated = |shape: &[usize], strides: &[usize]| {
+            let float = ElementType::Float32;
+            Tensor::strided(nan.clone(), float, shape.into(), strides.into(), 0).unwrap()
+        };
+        assert_eq!(repeated(&[2, 3], &[0, 0]).not_finite(), 6);
+        assert_eq!(repeated(&[2, 0], &[0, 0]).not_finite(), 0);
+        assert_eq!(repeated(&[], &[]).not_finite(), 1);
     }
 
     #[test]

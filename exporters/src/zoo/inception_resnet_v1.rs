@@ -4,7 +4,7 @@
 
 use super::Entry;
 use super::shared::ReductionA;
-use crate::net::{Flow, Net, NetError, NetOptions, same, valid};
+use crate::net::{Flow, Net, NetError, NetOptions, ResidualScales, same, valid};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "inception_resnet_v1",
@@ -24,23 +24,26 @@ const REDUCTION_A: ReductionA = ReductionA {
 
 /// Figure 15: the whole network.
 fn figure_15(options: &NetOptions) -> Result<Net, NetError> {
-    let scale = options.residual_scales;
     Net::build("inception_resnet_v1", "paper", options, |image| {
-        image
-            .stage("stem", 1, [256, 35, 35], figure_14_stem)
-            .stage("inception_resnet_a", 5, [256, 35, 35], |x| {
-                figure_10_inception_resnet_a(x, scale.a)
-            })
-            .stage("reduction_a", 1, [896, 17, 17], |x| REDUCTION_A.build(x))
-            .stage("inception_resnet_b", 10, [896, 17, 17], |x| {
-                figure_11_inception_resnet_b(x, scale.b)
-            })
-            .stage("reduction_b", 1, [1792, 8, 8], figure_12_reduction_b)
-            .stage("inception_resnet_c", 5, [1792, 8, 8], |x| {
-                figure_13_inception_resnet_c(x, scale.c)
-            })
-            .classifier()
+        grids_of_figure_15(&image, options.residual_scales).classifier()
     })
+}
+
+/// Figure 15 from the image to the last 8×8 grid.
+pub(super) fn grids_of_figure_15<'a>(image: &Flow<'a>, scale: ResidualScales) -> Flow<'a> {
+    image
+        .stage("stem", 1, [256, 35, 35], figure_14_stem)
+        .stage("inception_resnet_a", 5, [256, 35, 35], |x| {
+            figure_10_inception_resnet_a(x, scale.a)
+        })
+        .stage("reduction_a", 1, [896, 17, 17], |x| REDUCTION_A.build(x))
+        .stage("inception_resnet_b", 10, [896, 17, 17], |x| {
+            figure_11_inception_resnet_b(x, scale.b)
+        })
+        .stage("reduction_b", 1, [1792, 8, 8], figure_12_reduction_b)
+        .stage("inception_resnet_c", 5, [1792, 8, 8], |x| {
+            figure_13_sum(x, scale.c).relu()
+        })
 }
 
 /// Figure 14: the stem, 299×299×3 to 35×35×256.
@@ -64,7 +67,7 @@ fn figure_10_inception_resnet_a<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
             .conv_3x3(same(32))
             .conv_3x3(same(32)),
     ]);
-    x.add_residual(scale, &mixed)
+    x.add_residual(scale, &mixed).relu()
 }
 
 /// Figure 11: Inception-ResNet-B, on the 17×17 grid.
@@ -76,7 +79,7 @@ fn figure_11_inception_resnet_b<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
             .conv_1x7(same(128))
             .conv_7x1(same(128)),
     ]);
-    x.add_residual(scale, &mixed)
+    x.add_residual(scale, &mixed).relu()
 }
 
 /// Figure 12: Reduction-B, 17×17 to 8×8.
@@ -92,8 +95,8 @@ fn figure_12_reduction_b<'a>(x: &Flow<'a>) -> Flow<'a> {
     ])
 }
 
-/// Figure 13: Inception-ResNet-C, on the 8×8 grid.
-fn figure_13_inception_resnet_c<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
+/// Figure 13: Inception-ResNet-C, on the 8×8 grid, up to its sum; a ReLU follows, but for the published networks' last.
+pub(super) fn figure_13_sum<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
     let mixed = x.concatenate([
         x.branch(0).conv_1x1(192),
         x.branch(1)

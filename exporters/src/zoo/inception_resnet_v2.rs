@@ -16,7 +16,7 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Table 1, third row.
-const REDUCTION_A: ReductionA = ReductionA {
+pub(super) const REDUCTION_A: ReductionA = ReductionA {
     k: 256,
     l: 256,
     m: 384,
@@ -38,14 +38,14 @@ fn figure_15(options: &NetOptions) -> Result<Net, NetError> {
             })
             .stage("reduction_b", 1, [2144, 8, 8], figure_18_reduction_b)
             .stage("inception_resnet_c", 5, [2144, 8, 8], |x| {
-                figure_19_inception_resnet_c(x, scale.c)
+                figure_19_sum(x, scale.c).relu()
             })
             .classifier()
     })
 }
 
 /// Figure 16: Inception-ResNet-A, on the 35×35 grid.
-fn figure_16_inception_resnet_a<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
+pub(super) fn figure_16_inception_resnet_a<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
     let mixed = x.concatenate([
         x.branch(0).conv_1x1(32),
         x.branch(1).conv_1x1(32).conv_3x3(same(32)),
@@ -54,12 +54,12 @@ fn figure_16_inception_resnet_a<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
             .conv_3x3(same(48))
             .conv_3x3(same(64)),
     ]);
-    x.add_residual(scale, &mixed)
+    x.add_residual(scale, &mixed).relu()
 }
 
 /// Figure 17: Inception-ResNet-B, on the 17×17 grid. The figure prints 1154 filters in the last layer, which
 /// cannot be added to Reduction-A's 1152.
-fn figure_17_inception_resnet_b<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
+pub(super) fn figure_17_inception_resnet_b<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
     let mixed = x.concatenate([
         x.branch(0).conv_1x1(192),
         x.branch(1)
@@ -67,11 +67,11 @@ fn figure_17_inception_resnet_b<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
             .conv_1x7(same(160))
             .conv_7x1(same(192)),
     ]);
-    x.add_residual(scale, &mixed)
+    x.add_residual(scale, &mixed).relu()
 }
 
 /// Figure 18: Reduction-B, 17×17 to 8×8.
-fn figure_18_reduction_b<'a>(x: &Flow<'a>) -> Flow<'a> {
+pub(super) fn figure_18_reduction_b<'a>(x: &Flow<'a>) -> Flow<'a> {
     x.concatenate([
         x.branch(0).conv_1x1(256).conv_3x3(valid(384).stride(2)),
         x.branch(1).conv_1x1(256).conv_3x3(valid(288).stride(2)),
@@ -83,9 +83,9 @@ fn figure_18_reduction_b<'a>(x: &Flow<'a>) -> Flow<'a> {
     ])
 }
 
-/// Figure 19: Inception-ResNet-C, on the 8×8 grid. The figure prints 2048 filters in the last layer, which
-/// cannot be added to Reduction-B's 2144.
-fn figure_19_inception_resnet_c<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
+/// Figure 19: Inception-ResNet-C, on the 8×8 grid, up to its sum; a ReLU follows, but for the published network's last.
+/// The figure prints 2048 filters in the last layer, which cannot be added to Reduction-B's 2144.
+pub(super) fn figure_19_sum<'a>(x: &Flow<'a>, scale: f64) -> Flow<'a> {
     let mixed = x.concatenate([
         x.branch(0).conv_1x1(192),
         x.branch(1)

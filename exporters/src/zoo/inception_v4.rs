@@ -16,7 +16,7 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Table 1, first row.
-const REDUCTION_A: ReductionA = ReductionA {
+pub(super) const REDUCTION_A: ReductionA = ReductionA {
     k: 192,
     l: 224,
     m: 256,
@@ -38,7 +38,7 @@ fn figure_9(options: &NetOptions) -> Result<Net, NetError> {
 }
 
 /// Figure 4: Inception-A, on the 35×35 grid.
-fn figure_4_inception_a<'a>(x: &Flow<'a>) -> Flow<'a> {
+pub(super) fn figure_4_inception_a<'a>(x: &Flow<'a>) -> Flow<'a> {
     x.concatenate([
         x.branch(0).conv_1x1(96),
         x.branch(1).conv_1x1(64).conv_3x3(same(96)),
@@ -85,7 +85,7 @@ fn figure_6_inception_c<'a>(x: &Flow<'a>) -> Flow<'a> {
 }
 
 /// Figure 8: Reduction-B, 17×17 to 8×8.
-fn figure_8_reduction_b<'a>(x: &Flow<'a>) -> Flow<'a> {
+pub(super) fn figure_8_reduction_b<'a>(x: &Flow<'a>) -> Flow<'a> {
     x.concatenate([
         x.branch(0).conv_1x1(192).conv_3x3(valid(192).stride(2)),
         x.branch(1)

@@ -1,8 +1,12 @@
 //! The networks: one file each, one function per figure of the paper.
 
 mod inception_resnet_v1;
+mod inception_resnet_v1_published;
 mod inception_resnet_v2;
+mod inception_resnet_v2_published;
+mod inception_v3;
 mod inception_v4;
+mod inception_v4_published;
 mod shared;
 
 use crate::net::{Net, NetError, NetOptions};
@@ -13,7 +17,7 @@ use crate::text::nearest;
 pub struct Entry {
     /// `inception_v4`: its name at the command line and in files.
     pub name: &'static str,
-    /// `paper`: as the figures have it.
+    /// `paper`: as the figures have it; `published`, or a library's name: as the weights of the world fit it.
     pub variant: &'static str,
     /// As the paper writes it.
     pub title: &'static str,
@@ -35,8 +39,14 @@ impl Entry {
 /// Every network and variant, in the order they are listed.
 pub const REGISTRY: &[Entry] = &[
     inception_v4::ENTRY,
+    inception_v4_published::ENTRY,
     inception_resnet_v1::ENTRY,
+    inception_resnet_v1_published::PUBLISHED,
+    inception_resnet_v1_published::FACENET,
     inception_resnet_v2::ENTRY,
+    inception_resnet_v2_published::ENTRY,
+    inception_v3::TORCHVISION,
+    inception_v3::TENSORFLOW,
 ];
 
 /// A network or variant that is not in the zoo.
@@ -88,7 +98,8 @@ fn variants(network: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// Finds a network; without a variant, the paper's. Hyphens and capitals are allowed: `Inception-v4`.
+/// Finds a network. Without a variant it is the paper's, or the first where the paper draws none. `published` is the
+/// first variant with published weights. Hyphens and capitals are allowed: `Inception-v4`.
 ///
 /// # Errors
 /// [`ZooError`] with the names there are.
@@ -102,20 +113,28 @@ fn variants(network: &str) -> Vec<&'static str> {
 /// ```
 pub fn find(name: &str, variant: Option<&str>) -> Result<&'static Entry, ZooError> {
     let wanted = name.to_lowercase().replace('-', "_");
-    let variant = variant.unwrap_or("paper");
-    let mut same_name = REGISTRY
+    let of_name: Vec<&'static Entry> = REGISTRY
         .iter()
         .filter(|entry| entry.name == wanted)
-        .peekable();
-    let Some(&&first) = same_name.peek() else {
+        .collect();
+    let Some(&first) = of_name.first() else {
         let nearest = nearest(&wanted, names());
         return Err(ZooError::UnknownNetwork {
             found: name.into(),
             nearest,
         });
     };
-    same_name
-        .find(|entry| entry.variant == variant)
+    let Some(variant) = variant else {
+        return Ok(first);
+    };
+    let exact = of_name.iter().find(|entry| entry.variant == variant);
+    let published = || {
+        let mut others = of_name.iter().filter(|entry| entry.variant != "paper");
+        others.next().filter(|_| variant == "published")
+    };
+    exact
+        .or_else(published)
+        .copied()
         .ok_or(ZooError::UnknownVariant {
             network: first.name,
             found: variant.into(),

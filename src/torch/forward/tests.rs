@@ -48,8 +48,19 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn float32_agrees_with_float64_in_every_node_of_every_network() {
-    for name in zoo::names() {
-        let net = small(name);
+    let options = NetOptions {
+        classes: 10,
+        width_multiplier: 0.1,
+        ..NetOptions::default()
+    };
+    let options = options.image_size(75);
+    let with_head = NetOptions {
+        auxiliary_head: true,
+        ..options.clone()
+    };
+    for entry in zoo::REGISTRY {
+        let net = entry.build(&with_head).or_else(|_| entry.build(&options));
+        let net = net.unwrap();
         let weights = randomised(&net);
         let all: Vec<NodeId> = net
             .nodes()
@@ -70,6 +81,66 @@ fn float32_agrees_with_float64_in_every_node_of_every_network() {
         let exact = difference(single.last().unwrap(), double.last().unwrap());
         assert!(exact > 0.0, "float32 cannot be exact");
     }
+}
+
+#[test]
+fn the_auxiliary_head_stands_beside_the_logits_and_changes_none() {
+    let build = |auxiliary_head| {
+        let options = NetOptions {
+            classes: 10,
+            width_multiplier: 0.1,
+            auxiliary_head,
+            ..NetOptions::default()
+        };
+        let entry = zoo::find("inception_v3", None).unwrap();
+        entry.build(&options.image_size(75)).unwrap()
+    };
+    let run = |net: &Net| {
+        let model = Model::new(net, &randomised(net), Kind::Float, Device::Cpu).unwrap();
+        model
+            .training_logits(&tensor(2, 75), Mode::Evaluation)
+            .unwrap()
+    };
+    let (alone, none) = run(&build(false));
+    let (logits, auxiliary) = run(&build(true));
+    assert!(none.is_none());
+    assert_eq!(auxiliary.unwrap().size(), [2, 10]);
+    assert!(alone.equal(&logits));
+}
+
+#[test]
+fn an_embedding_has_length_one_and_nothing_divides_by_zero() {
+    let net = Net::build(
+        "test",
+        "paper",
+        &NetOptions::default().image_size(75),
+        |image| {
+            image
+                .stage("stem", 1, [4, 299, 299], |x| x.conv_1x1(4))
+                .embedding_and_classifier(6)
+        },
+    )
+    .unwrap();
+    let embedding = [net.id("embedding").unwrap()];
+    let run = |weights: &Weights| {
+        let model = Model::new(&net, weights, Kind::Double, Device::Cpu).unwrap();
+        model
+            .forward_values(&tensor(3, 75), &embedding)
+            .unwrap()
+            .remove(0)
+    };
+    let lengths = run(&randomised(&net))
+        .square()
+        .sum_dim_intlist(1, false, Kind::Double);
+    let worst = (lengths - 1.0).abs().max().double_value(&[]);
+    assert!(worst < 1e-12, "{worst}");
+    // Where every feature is 0 the quotient is 0, not NaN.
+    let zeros = net.parameters().into_iter().map(|p| {
+        let elements = p.elements();
+        (p.name, Named::owned(p.shape, vec![0.0; elements]))
+    });
+    let dead = run(&Weights::from_tensors(zeros.collect(), "test"));
+    assert_eq!(dead.abs().max().double_value(&[]), 0.0);
 }
 
 #[test]

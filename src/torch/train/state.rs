@@ -7,7 +7,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 use super::evaluate::evaluate;
-use super::{TrainingError, TrainingSummary, dropout_seed, step, to_image};
+use super::{Objective, TrainingError, TrainingSummary, dropout_seed, step, to_image};
 use crate::exporters::net::Net;
 use crate::exporters::weights::Weights;
 use crate::files::FileError;
@@ -111,7 +111,10 @@ impl State {
             &image,
             &labels,
             mode,
-            config.label_smoothing,
+            Objective {
+                label_smoothing: config.label_smoothing,
+                auxiliary_weight: config.auxiliary_weight,
+            },
             learning_rate,
         )?;
         self.step += 1;

@@ -256,3 +256,96 @@ fn averages_follow_the_warm_up_and_then_the_decay() {
     let found = averages.model().values().double_value(&[0]);
     assert!((found - (start + 0.5)).abs() < 1e-12, "{found} {start}");
 }
+
+#[test]
+fn the_auxiliary_head_adds_its_share_to_the_gradient() {
+    use crate::exporters::net::NetOptions;
+    use crate::exporters::weights::{Weights, random_image};
+    use crate::exporters::zoo;
+    use crate::torch::{GradientSettings, Rule};
+    use tch::{Device, Kind};
+
+    let options = NetOptions {
+        classes: 4,
+        width_multiplier: 0.06,
+        auxiliary_head: true,
+        ..NetOptions::default()
+    };
+    let entry = zoo::find("inception_v4", Some("published")).unwrap();
+    let net = entry.build(&options.image_size(75)).unwrap();
+    let image = Tensor::from_slice(&random_image(1, 3 * 3 * 75 * 75)).view([3_i64, 3, 75, 75]);
+    let labels = Tensor::from_slice(&[0_i64, 3, 1]);
+    let mode = Mode::Training {
+        batch_norm_momentum: 0.1,
+        dropout_seed: 0,
+    };
+    // One step of plain gradient descent: what moves is the gradient itself.
+    let moved = |auxiliary_weight: f64| {
+        let weights = Weights::initial(&net, 0);
+        let model = Model::new(&net, &weights, Kind::Double, Device::Cpu).unwrap();
+        let settings = GradientSettings {
+            weight_decay: 0.0,
+            clip_norm: None,
+        };
+        let rule = Rule::Momentum { momentum: 0.0 };
+        let mut optimizer = Optimizer::new(rule, settings, model.layout(), model.values()).unwrap();
+        let before = model.values().copy();
+        let objective = Objective {
+            label_smoothing: 0.0,
+            auxiliary_weight,
+        };
+        let loss = step(
+            &model,
+            &mut optimizer,
+            &image,
+            &labels,
+            mode,
+            objective,
+            1.0,
+        )
+        .unwrap();
+        let trained = model.layout().trained() as i64;
+        let moved = (model.values() - before).narrow(0, 0, trained);
+        (loss, moved)
+    };
+    let [(loss, none), (same, some), (_, twice)] = [0.0, 0.4, 0.8].map(moved);
+    assert_eq!(loss, same, "the loss told is that of the logits alone");
+    let share = &some - &none;
+    let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+    assert!(
+        largest(&share) > 1e-3 * largest(&none),
+        "the head moves nothing"
+    );
+    // The gradient is linear in the head's weight: float64 leaves rounding only.
+    let bent = (&twice - &some) - &share;
+    assert!(
+        largest(&bent) < 1e-10 * largest(&share),
+        "{}",
+        largest(&bent)
+    );
+}
+
+#[test]
+fn a_network_trains_with_its_auxiliary_head_and_leaves_it_in_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("run");
+    let changes = [
+        "network=inception_v3",
+        "variant=tensorflow",
+        "options.auxiliary_head=true",
+        "steps=2",
+    ];
+    let summary = run(&config(&output, &changes), false).unwrap();
+    let weights = crate::exporters::weights::Weights::read(&summary.weights).unwrap();
+    assert!(weights.get("auxiliary_logits/weight").is_some());
+    // The paper's variant has none, and says so.
+    let error = run(
+        &config(
+            &folder.path().join("none"),
+            &["options.auxiliary_head=true"],
+        ),
+        false,
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("no auxiliary head"), "{error}");
+}

@@ -3,6 +3,7 @@
 //! The format is told by content, never by the file's name.
 
 pub mod safetensors;
+pub mod tensorflow;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,12 +19,18 @@ use crate::files;
 pub enum Format {
     /// Hugging Face's safetensors.
     Safetensors,
+    /// TensorFlow's checkpoints of one file, which TF-slim's published networks come as.
+    TensorFlowV1,
+    /// TensorFlow's checkpoints of an index and shards beside it.
+    TensorFlowV2,
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
+            Self::TensorFlowV1 => "TensorFlow V1 checkpoint",
+            Self::TensorFlowV2 => "TensorFlow V2 checkpoint",
         })
     }
 }
@@ -37,6 +44,8 @@ pub struct Malformed {
     pub offset: Option<u64>,
     /// What is wrong, with expected and found.
     pub reason: String,
+    /// The fix, where one is known.
+    pub hint: Option<String>,
 }
 
 impl Malformed {
@@ -53,6 +62,15 @@ impl Malformed {
     pub fn at(self, offset: impl TryInto<u64>) -> Self {
         Self {
             offset: offset.try_into().ok(),
+            ..self
+        }
+    }
+
+    /// The same, with the fix.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
             ..self
         }
     }
@@ -93,18 +111,27 @@ pub struct Checkpoint {
     pub tensors: BTreeMap<String, Tensor>,
     /// What a reader did besides reading: prefixes it took off, parts it left out and why.
     pub notes: Vec<String>,
+    /// What incept wrote into the file besides tensors: its network, its variant.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// What a format's reader gives: tensors, and notes for the user.
 pub type Contents = (BTreeMap<String, Tensor>, Vec<String>);
 
 impl Checkpoint {
-    /// Reads a file by memory-mapping it: its numbers are read when they are needed.
+    /// Reads a file by memory-mapping it: its numbers are read when they are needed. TensorFlow's checkpoints may also be
+    /// named as TensorFlow does, without the ending of their index, or by one of their shards.
     ///
     /// # Errors
     /// [`WeightsError`] with the path: absent, of no known format, cut off or inconsistent.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        Self::parse(files::map(path)?, path)
+        let Some(index) = tensorflow::index_of(path) else {
+            return Self::parse(files::map(path)?, path);
+        };
+        let mut checkpoint = Self::parse(files::map(&index)?, &index)?;
+        let note = format!("read `{}`, the checkpoint's index", index.display());
+        checkpoint.notes.insert(0, note);
+        Ok(checkpoint)
     }
 
     /// Reads a file's bytes. `path` is for messages, and for formats that keep their numbers in files beside it.
@@ -112,20 +139,31 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn parse(bytes: Bytes, path: &Path) -> Result<Self, WeightsError> {
-        let format = Format::Safetensors;
-        let contents = match format {
-            Format::Safetensors => safetensors::read(&bytes),
-        };
-        let (tensors, notes) = contents.map_err(|reason| WeightsError::Malformed {
+        let format = tensorflow::detect(&bytes).unwrap_or(Format::Safetensors);
+        let malformed = |reason| WeightsError::Malformed {
             path: path.into(),
             format,
             reason,
-        })?;
+        };
+        let contents = match format {
+            Format::Safetensors => match tensorflow::explain(&bytes, path) {
+                Some(stranger) => Err(stranger),
+                None => safetensors::read(&bytes).map_err(malformed),
+            },
+            Format::TensorFlowV1 => tensorflow::v1::read(&bytes).map_err(malformed),
+            Format::TensorFlowV2 => tensorflow::read_bundle(&bytes, path),
+        };
+        let (tensors, notes) = contents?;
+        let metadata = match format {
+            Format::Safetensors => safetensors::metadata(&bytes),
+            _ => BTreeMap::new(),
+        };
         Ok(Self {
             path: path.into(),
             format,
             tensors,
             notes,
+            metadata,
         })
     }
 }

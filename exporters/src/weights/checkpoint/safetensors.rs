@@ -38,6 +38,24 @@ pub fn read(bytes: &Bytes) -> Result<Contents, Malformed> {
     Ok((tensors, vec![]))
 }
 
+/// What [`write`] put into the header besides tensors; nothing in files of others.
+pub(super) fn metadata(bytes: &Bytes) -> BTreeMap<String, String> {
+    let header = SafeTensors::read_metadata(bytes).ok();
+    let entries = header
+        .as_ref()
+        .and_then(|(_, header)| header.metadata().as_ref());
+    let lines = entries.and_then(|entries| entries.get(METADATA));
+    lines.map_or_else(BTreeMap::new, |lines| {
+        let pairs = lines.lines().filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect()
+    })
+}
+
+/// The entry of the header that holds all of ours, a line each.
+const METADATA: &str = "incept";
+
 fn element_type(found: Dtype) -> Option<ElementType> {
     Some(match found {
         Dtype::F16 => ElementType::Float16,
@@ -86,7 +104,7 @@ pub(in crate::weights) fn write(
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        HashMap::from([("incept".to_string(), lines.join("\n"))])
+        HashMap::from([(METADATA.to_string(), lines.join("\n"))])
     });
     let bytes = safetensors::serialize(rows, metadata).map_err(|e| WeightsError::Malformed {
         path: path.into(),
