@@ -48,7 +48,7 @@ fn tiny(network: &str) -> Net {
 fn options(batch_norm: BatchNorm, output: Output, batch: Batch) -> ExportOptions {
     ExportOptions {
         batch_norm,
-        output,
+        outputs: vec![output],
         batch,
         ..ExportOptions::default()
     }
@@ -117,7 +117,7 @@ impl Expected {
                 .collect();
             let value = expected.node(net, node, inputs, weights, folded);
             values.insert(&node.name, value);
-            if node.name == options.output.name() {
+            if node.name == options.outputs[0].name() {
                 break;
             }
         }
@@ -418,7 +418,7 @@ fn check_file(net: &Net, weights: &Weights, options: &ExportOptions) {
         [("image".to_string(), with_batch(&image, options.batch))],
         "{what}: inputs"
     );
-    let output = options.output.name();
+    let output = options.outputs[0].name();
     let outputs: Vec<_> = graph.output.iter().map(value).collect();
     let shape = with_batch(&expected.shapes[output], options.batch);
     assert_eq!(outputs, [(output.to_string(), shape)], "{what}: outputs");
@@ -572,23 +572,30 @@ fn metadata_tells_everything() {
                 .collect();
             let sha256 = weights.sha256();
             let asked = r#"{"image_height":75,"image_width":75,"classes":10,"width_multiplier":0.1,"dropout_keep_probability":0.8,"residual_scales":{"a":0.17,"b":0.1,"c":0.2},"auxiliary_head":false}"#;
+            let resize = "shorter side to floor(size / 0.875), bicubic (a = -0.5), antialiased; then the centre";
+            let contract = r#"{"schema":"incept.preprocessing/1","input":"image","element_type":"float32","layout":"NCHW","color":"RGB","scaling":{"divisor":127.5,"offset":1.0},"size":{"height":75,"width":75,"dynamic":false,"minimum":75},"recipe":{"resize":"shorter-side","fraction":0.875,"filter":"bicubic","antialias":true},"in_graph":[],"classes":{"count":10,"offset":0,"labels_sha256":null}}"#;
             let mut expected = vec![
                 ("incept.batch_norm", "kept"),
                 ("incept.classes", "10"),
+                ("incept.classes.offset", "0"),
                 ("incept.input.color", "RGB"),
                 ("incept.input.layout", "NCHW"),
                 ("incept.input.name", "image"),
                 ("incept.input.range", "[-1, 1]"),
+                ("incept.input.resize", resize),
+                ("incept.input.scaling", "x / 127.5 - 1"),
                 ("incept.input.size", "75x75"),
+                ("incept.input.type", "float32"),
                 ("incept.network", network),
                 ("incept.options", asked),
                 ("incept.output", "features"),
+                ("incept.preprocessing", contract),
                 ("incept.variant", "paper"),
                 ("incept.version", env!("CARGO_PKG_VERSION")),
                 ("incept.weights.sha256", sha256.as_str()),
             ];
             if seeded {
-                expected.insert(12, ("incept.weights.seed", "41"));
+                expected.push(("incept.weights.seed", "41"));
             }
             expected.sort_unstable();
             assert_eq!(
@@ -604,6 +611,7 @@ fn metadata_tells_everything() {
                 "{network}: rebuilt from its file"
             );
             assert_eq!(told.seed, seeded.then_some(41));
+            assert_eq!(told.outputs, [Output::Features]);
             assert_eq!(told.weights_sha256, sha256);
             assert_eq!(told.batch_norm, BatchNorm::Kept);
         }
@@ -937,7 +945,7 @@ fn further_outputs_change_nothing_else() {
             }
             assert_eq!(model, original, "{network}");
             // What is put out already is not put out twice.
-            let (same, _) = extended_as_theirs(&bytes, &[options.output.name()]);
+            let (same, _) = extended_as_theirs(&bytes, &[options.outputs[0].name()]);
             assert!(same == bytes, "{network}: an output it has changes nothing");
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::network::image_size;
 use super::output::{Align, message, only_data, print, table, write_json};
 use super::progress::Bar;
 use super::{Failure, Outcome};
@@ -22,9 +23,15 @@ pub(super) struct Arguments {
     /// The dataset: one folder per class
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Crops of each image, or a file that describes them
+    /// Crops of each image, or a file that describes them; 1 is made as the model says, if it says
     #[arg(long, value_name = "1|10|12|144|PLAN.toml", default_value = "1")]
     crops: String,
+    /// Part of the image that a single crop keeps, for models that do not say [default: 0.875]
+    #[arg(long, value_name = "F")]
+    crop_fraction: Option<f64>,
+    /// Image size in pixels, for models that take several
+    #[arg(long, value_name = "N|HxW", value_parser = image_size)]
+    image_size: Option<(usize, usize)>,
     /// Runtime the models run in
     #[arg(long, value_name = "NAME", default_value = "ort")]
     runtime: String,
@@ -42,6 +49,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let options = EvaluateOptions {
         crops: arguments.crops.clone(),
+        crop_fraction: arguments.crop_fraction,
+        image_size: arguments.image_size,
         runtime: arguments.runtime.clone(),
         batch: arguments.batch,
         allow_undecodable: arguments.allow_undecodable,

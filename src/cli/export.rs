@@ -1,19 +1,27 @@
 //! `incept export`
 
+mod interface;
+
 use std::path::PathBuf;
 
 use clap::Args;
-use incept_exporters::onnx::{self, Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, Output};
+use incept_exporters::onnx::{self, BatchNorm, ExportOptions};
 use incept_exporters::weights::Weights;
+
+use interface::InterfaceArguments;
 
 use super::network::NetworkArguments;
 use super::output::message;
 use super::{Failure, Outcome};
 
+const IMAGE_SIZE: &str = "Image size in pixels, at least 75 each way; dynamic takes all of them";
+
 /// Write a network as an ONNX file
 ///
-/// The input is `image`, float32 [N, 3, H, W], RGB scaled to [-1, 1]. The same command gives the same bytes.
+/// The input is `image`, float32 [N, 3, H, W], RGB scaled to [-1, 1], or bytes with --input image; how images are prepared
+/// stands in the file's metadata. The same command gives the same bytes.
 #[derive(Debug, Args)]
+#[command(mut_arg("image_size", |size| size.value_name("N|HxW|dynamic").help(IMAGE_SIZE)))]
 pub(super) struct Arguments {
     #[command(flatten)]
     network: NetworkArguments,
@@ -26,32 +34,20 @@ pub(super) struct Arguments {
     /// Without weights: seed of the initial ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Images in a batch
-    #[arg(long, value_name = "dynamic|N", default_value = "dynamic")]
-    batch: Batch,
-    /// Version of ONNX's operator set
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_OPSET)]
-    opset: u32,
-    /// What the model puts out
-    #[arg(
-        long,
-        value_name = "logits|probabilities|features",
-        default_value = "logits"
-    )]
-    output: Output,
+    #[command(flatten)]
+    interface: InterfaceArguments,
     /// Batch normalisation: folded into the convolutions, or kept
     #[arg(long, value_name = "folded|kept", default_value = "folded")]
     batch_norm: BatchNorm,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let (entry, net) = arguments.network.build()?;
+    let (entry, net, image_size) = arguments.network.build_of_any_size()?;
     let options = ExportOptions {
-        opset: arguments.opset,
-        batch: arguments.batch,
-        output: arguments.output,
         batch_norm: arguments.batch_norm,
+        ..ExportOptions::default()
     };
+    let options = arguments.interface.settle(&net, image_size, options)?;
     // Weights too large for the file might not fit into memory either.
     onnx::check_size(&net, &options)?;
     let weights = match &arguments.weights {
@@ -64,14 +60,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         Some(file) => format!("weights from {}", file.display()),
         None => format!("initial weights, seed {}", arguments.seed),
     };
+    let heads = options.outputs.iter().map(|head| format!("`{head}`"));
+    let layers = options.layers.iter().map(|name| format!("`{name}`"));
+    let outputs: Vec<String> = heads.chain(layers).collect();
     message(&format!(
-        "wrote {}: {} ({}), {source}, opset {}, batch normalisation {}, output `{}`",
+        "wrote {}: {} ({}), {source}, opset {}, batch normalisation {}, output {}",
         path.display(),
         entry.title,
         entry.variant,
         options.opset,
         options.batch_norm,
-        options.output
+        outputs.join(", ")
     ));
     Ok(Outcome::Done)
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use incept_exporters::net::{Net, NetOptions};
+use incept_exporters::onnx::ImageSize;
 use incept_exporters::zoo::{self, Entry};
 
 use super::Failure;
@@ -16,8 +17,8 @@ pub(super) struct NetworkArguments {
     #[arg(long)]
     variant: Option<String>,
     /// Image size in pixels, at least 75 each way
-    #[arg(long, value_name = "N|HxW", default_value = "299", value_parser = image_size)]
-    image_size: (usize, usize),
+    #[arg(long, value_name = "N|HxW", default_value = "299", value_parser = size_argument)]
+    image_size: SizeArgument,
     /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 1000)]
     classes: usize,
@@ -29,10 +30,37 @@ pub(super) struct NetworkArguments {
     auxiliary_head: bool,
 }
 
+/// The sizes that a network is to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SizeArgument {
+    /// This height and width.
+    Fixed(usize, usize),
+    /// Any, which only a file can.
+    Dynamic,
+}
+
+/// The size that a network of dynamic size is built with: the paper's.
+const USUAL_SIDE: usize = 299;
+
 impl NetworkArguments {
+    /// The network, of a size that is known.
     pub(super) fn build(&self) -> Result<(&'static Entry, Net), Failure> {
+        if self.image_size == SizeArgument::Dynamic {
+            return Err(Failure::new(
+                "--image-size: expected N or HEIGHTxWIDTH in pixels, found `dynamic`",
+                "only `incept export` writes a network of any size",
+            ));
+        }
+        self.build_of_any_size().map(|(entry, net, _)| (entry, net))
+    }
+
+    /// The network, and whether a file of it is to take other sizes too.
+    pub(super) fn build_of_any_size(&self) -> Result<(&'static Entry, Net, ImageSize), Failure> {
         let entry = zoo::find(&self.name, self.variant.as_deref())?;
-        let (image_height, image_width) = self.image_size;
+        let (image_height, image_width, image_size) = match self.image_size {
+            SizeArgument::Fixed(height, width) => (height, width, ImageSize::Fixed),
+            SizeArgument::Dynamic => (USUAL_SIDE, USUAL_SIDE, ImageSize::Dynamic),
+        };
         let net = entry.build(&NetOptions {
             image_height,
             image_width,
@@ -41,12 +69,19 @@ impl NetworkArguments {
             auxiliary_head: self.auxiliary_head,
             ..NetOptions::default()
         })?;
-        Ok((entry, net))
+        Ok((entry, net, image_size))
+    }
+}
+
+fn size_argument(text: &str) -> Result<SizeArgument, String> {
+    match text {
+        "dynamic" => Ok(SizeArgument::Dynamic),
+        _ => image_size(text).map(|(height, width)| SizeArgument::Fixed(height, width)),
     }
 }
 
 /// `299` or `224x320`: height, then width.
-fn image_size(text: &str) -> Result<(usize, usize), String> {
+pub(super) fn image_size(text: &str) -> Result<(usize, usize), String> {
     let side = |text: &str| {
         text.parse()
             .map_err(|_| format!("expected N or HEIGHTxWIDTH in pixels, found `{text}`"))

@@ -25,7 +25,7 @@ mod text;
 pub use error::CropError;
 pub use geometry::{Crop, Rectangle, WeightedCrop};
 pub use plan::{CropPlan, DEFAULT_CROP_FRACTION, InputSize, Method, Squares, View};
-pub use render::{CropRenderer, to_tensor};
+pub use render::{CropRenderer, to_tensor, to_tensor_by};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! From crops to pixels, and from pixels to a network's input.
 use super::{Crop, CropError, Rectangle};
 use crate::images::{Filter, Resizer, RgbImage, SourceBox};
+use incept_exporters::onnx::Scaling;
 
 /// Renders crops. Keeps its buffers from image to image, so one renderer per thread is best.
 ///
@@ -169,6 +170,21 @@ pub fn to_tensor(
     width: u32,
     output: &mut [f32],
 ) -> Result<(), CropError> {
+    let scaling = |byte| Scaling::UNIT.value(byte);
+    to_tensor_by(pixels, height, width, scaling, output)
+}
+
+/// [`to_tensor`] with another scaling of bytes.
+///
+/// # Errors
+/// As [`to_tensor`].
+pub fn to_tensor_by(
+    pixels: &[u8],
+    height: u32,
+    width: u32,
+    scaling: impl Fn(u8) -> f32,
+    output: &mut [f32],
+) -> Result<(), CropError> {
     let plane = height as usize * width as usize;
     let wrong = |expected, found| CropError::BufferLength {
         height,
@@ -186,8 +202,8 @@ pub fn to_tensor(
         return Err(wrong(pixels.len(), output.len()));
     }
     let mut values = [0.0; 256];
-    for (byte, value) in values.iter_mut().enumerate() {
-        *value = byte as f32 / 127.5 - 1.0;
+    for (byte, value) in (0..=u8::MAX).zip(&mut values) {
+        *value = scaling(byte);
     }
     let crops = pixels
         .chunks_exact(plane * 3)

@@ -6,11 +6,12 @@ use incept_exporters::files;
 use incept_exporters::onnx::ModelFacts;
 use ndarray::{ArrayView2, ArrayViewD, Ix2, IxDyn};
 
+use super::contract::{Interface, View};
 use super::{ErrorRate, EvaluateError, EvaluateOptions, ModelEvaluated};
 use crate::crops;
 use crate::images::Dataset;
 use crate::provenance::Provenance;
-use crate::runtime::{self, LoadOptions, RuntimeError, Session};
+use crate::runtime::{self, Images, LoadOptions, RuntimeError, Session};
 
 /// One loaded model and what it has computed so far.
 pub(super) struct Member {
@@ -18,16 +19,14 @@ pub(super) struct Member {
     facts: ModelFacts,
     runtime: &'static str,
     session: Box<dyn Session>,
-    height: usize,
-    width: usize,
+    interface: Interface,
+    /// The dataset's.
     classes: usize,
-    softmax: bool,
     /// Crops in a full batch.
     capacity: usize,
-    /// Whether the model takes full batches only.
-    fixed: bool,
-    /// Crops waiting: their values, and each one's image and weight.
-    values: Vec<f32>,
+    /// Crops waiting: their pixels and their common height and width, and each one's image and weight.
+    pixels: Vec<u8>,
+    size: (usize, usize),
     waiting: Vec<(usize, u32)>,
     /// For each image the weighted sum of probabilities, and the sum of weights.
     sums: Vec<f64>,
@@ -47,56 +46,7 @@ impl Member {
             path: path.into(),
             source,
         })?;
-        let interface = |expected, found: String| EvaluateError::Interface {
-            path: path.into(),
-            expected,
-            found,
-        };
-        let shape = facts
-            .inputs
-            .first()
-            .map(|input| input.shape.clone())
-            .unwrap_or_default();
-        let (batch, height, width) = match shape.as_slice() {
-            [batch, Ok(3), Ok(height), Ok(width)] => (batch.clone(), *height, *width),
-            other => {
-                let dimensions: Vec<String> = other
-                    .iter()
-                    .map(|d| d.as_ref().map_or_else(String::clone, usize::to_string))
-                    .collect();
-                return Err(interface(
-                    "an input [N, 3, H, W]",
-                    format!("[{}]", dimensions.join(", ")),
-                ));
-            }
-        };
-        let output = facts.outputs.first();
-        let classes = match output.map(|output| output.shape.as_slice()) {
-            Some([_, Ok(classes)]) => *classes,
-            _ => {
-                return Err(interface(
-                    "an output [N, classes]",
-                    format!("{:?}", output.map(|o| &o.shape)),
-                ));
-            }
-        };
-        let softmax = match facts.metadata.get("incept.output").map(String::as_str) {
-            Some("features") => {
-                return Err(interface("logits or probabilities", "features".into()));
-            }
-            Some("probabilities") => false,
-            // A file that does not say puts out logits, as classifiers are exported.
-            _ => output.is_none_or(|output| output.name != "probabilities"),
-        };
-        if classes != dataset.classes().len() {
-            let (folder, expected) = (dataset.folder().into(), dataset.classes().len());
-            return Err(EvaluateError::Classes {
-                path: path.into(),
-                folder,
-                expected,
-                found: classes,
-            });
-        }
+        let interface = Interface::read(path, &facts, dataset, options)?;
         let runtime = runtime::find(&options.runtime)?;
         let described = format!("{}, {}", runtime.version()?, runtime.device());
         if !provenance.runtimes.contains(&described) {
@@ -104,18 +54,16 @@ impl Member {
         }
         let session = runtime.load(&bytes, LoadOptions::default())?;
         let images = dataset.samples().len();
-        let fixed = batch.as_ref().ok().copied();
+        let classes = dataset.classes().len();
         Ok(Self {
             path: path.into(),
             runtime: runtime.name(),
             session,
-            height,
-            width,
             classes,
-            softmax,
-            capacity: fixed.unwrap_or(options.batch).max(1),
-            fixed: fixed.is_some(),
-            values: vec![],
+            capacity: interface.batch.unwrap_or(options.batch).max(1),
+            interface,
+            pixels: vec![],
+            size: (0, 0),
             waiting: vec![],
             sums: vec![0.0; images * classes],
             weights: vec![0; images],
@@ -123,22 +71,24 @@ impl Member {
         })
     }
 
-    pub(super) fn image_size(&self) -> (usize, usize) {
-        (self.height, self.width)
+    pub(super) fn view(&self) -> &View {
+        &self.interface.view
     }
 
     /// Adds one crop, `[height, width, 3]`, of image number `image`; runs the batch when it is full. A batch may hold
-    /// crops of several images.
+    /// crops of several images, all of one size.
     pub(super) fn add(
         &mut self,
         image: usize,
         weight: u32,
+        size: (usize, usize),
         pixels: &[u8],
     ) -> Result<(), EvaluateError> {
-        let start = self.values.len();
-        self.values.resize(start + pixels.len(), 0.0);
-        let (height, width) = (self.height as u32, self.width as u32);
-        crops::to_tensor(pixels, height, width, &mut self.values[start..])?;
+        if size != self.size {
+            self.flush()?;
+            self.size = size;
+        }
+        self.pixels.extend_from_slice(pixels);
         self.waiting.push((image, weight));
         if self.waiting.len() == self.capacity {
             self.flush()
@@ -152,26 +102,41 @@ impl Member {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let crops = if self.fixed {
-            self.capacity
-        } else {
-            self.waiting.len()
+        let crops = match self.interface.batch {
+            Some(fixed) => fixed,
+            None => self.waiting.len(),
         };
-        let shape = [crops, 3, self.height, self.width];
-        self.values.resize(shape.iter().product(), 0.0);
+        let (height, width) = self.size;
+        // What a fixed batch lacks is filled up with black.
+        self.pixels.resize(crops * height * width * 3, 0);
+        let shape = match self.interface.scaling {
+            Some(_) => [crops, 3, height, width],
+            None => [crops, height, width, 3],
+        };
         let failed = |reason: String| RuntimeError::Run {
             runtime: self.runtime,
             shape: shape.to_vec(),
             reason,
         };
-        let image = ArrayViewD::from_shape(IxDyn(&shape), &self.values)
-            .map_err(|e| failed(e.to_string()))?;
-        let outputs = self.session.run(image)?;
-        let (_, output) = outputs
-            .into_iter()
-            .next()
-            .ok_or_else(|| failed("no output".into()))?;
-        let expected = [crops, self.classes];
+        let misshapen = |error: ndarray::ShapeError| failed(error.to_string());
+        let mut values = vec![];
+        let images = match self.interface.scaling {
+            Some(scaling) => {
+                values.resize(self.pixels.len(), 0.0);
+                let (height, width) = (height as u32, width as u32);
+                let table = |byte| scaling.value(byte);
+                crops::to_tensor_by(&self.pixels, height, width, table, &mut values)?;
+                Images::Floats(ArrayViewD::from_shape(IxDyn(&shape), &values).map_err(misshapen)?)
+            }
+            None => Images::Bytes(
+                ArrayViewD::from_shape(IxDyn(&shape), &self.pixels).map_err(misshapen)?,
+            ),
+        };
+        let outputs = self.session.run_images(images)?;
+        let name = &self.interface.output;
+        let output = outputs.into_iter().find(|(output, _)| output == name);
+        let (_, output) = output.ok_or_else(|| failed(format!("no output `{name}`")))?;
+        let expected = [crops, self.interface.values];
         let output = output
             .into_dimensionality::<Ix2>()
             .ok()
@@ -179,7 +144,7 @@ impl Member {
         let output =
             output.ok_or_else(|| failed(format!("the output is not of shape {expected:?}")))?;
         self.collect(output.view());
-        self.values.clear();
+        self.pixels.clear();
         self.waiting.clear();
         Ok(())
     }
@@ -187,13 +152,15 @@ impl Member {
     fn collect(&mut self, output: ArrayView2<'_, f32>) {
         for (row, &(image, weight)) in output.outer_iter().zip(&self.waiting) {
             let values: Vec<f64> = row.iter().map(|&value| f64::from(value)).collect();
-            let probabilities = if self.softmax {
+            let probabilities = if self.interface.softmax {
                 softmax(&values)
             } else {
                 values
             };
+            // The background takes part in the softmax, as it did in training, and is dropped then.
+            let classes = probabilities.into_iter().skip(self.interface.offset);
             let sums = &mut self.sums[image * self.classes..][..self.classes];
-            for (sum, probability) in sums.iter_mut().zip(probabilities) {
+            for (sum, probability) in sums.iter_mut().zip(classes) {
                 *sum += f64::from(weight) * probability;
             }
             self.weights[image] += weight;
@@ -213,7 +180,7 @@ impl Member {
             path: self.path.display().to_string(),
             network: network.map(|network| network.name.clone()),
             variant: network.map(|network| network.variant.clone()),
-            image_size: (self.height, self.width),
+            image_size: self.interface.size,
             errors,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use incept_exporters::onnx::ReadError;
+use incept_exporters::onnx::{ContractError, ReadError};
 
 use crate::crops::CropError;
 use crate::files::FileError;
@@ -32,6 +32,27 @@ pub enum EvaluateError {
         /// What an evaluation needs.
         expected: &'static str,
         /// What the model has.
+        found: String,
+    },
+    /// A preprocessing contract that cannot be understood.
+    #[error("cannot read the preprocessing contract of `{}`", path.display())]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ContractError,
+    },
+    /// A flag, the dataset or the file itself against the model's contract.
+    #[error("model `{}`: its contract says {subject} {contract}, found {found}", path.display())]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// What the two are about.
+        subject: &'static str,
+        /// What the contract says.
+        contract: String,
+        /// What was given.
         found: String,
     },
     /// The model's classes are not the dataset's.
@@ -96,6 +117,9 @@ impl EvaluateError {
             Self::Undecodable { .. } => {
                 Some("--allow-undecodable leaves such files out, counted and named in the result".into())
             }
+            Self::Contradiction { .. } => Some(
+                "a model is evaluated as its metadata `incept.preprocessing` says: leave the flag out, or export it with what is meant".into(),
+            ),
             Self::Classes { .. } => {
                 Some("the folders must be the classes the model was trained on, in the order of their names".into())
             }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::bounded;
 use rayon::prelude::*;
 
+use super::contract::View;
 use super::ensemble::Member;
 use super::{EvaluateError, EvaluateOptions, Progress};
-use crate::crops::{CropPlan, CropRenderer};
+use crate::crops::CropRenderer;
 use crate::images::{Dataset, ImageError, Sample, load};
 
 /// What was seen: for each image that counts its place in the dataset, in the order the members numbered them.
@@ -17,17 +18,18 @@ pub(super) struct Seen {
     pub(super) crops: u64,
 }
 
-/// One image's crops: for each input size the weights of its crops, and their pixels one after the other.
-struct Cropped {
-    sizes: Vec<(Vec<u32>, Vec<u8>)>,
+/// One image in one view: the weights of its crops, their size, and their pixels one after the other.
+struct Rendered {
+    weights: Vec<u32>,
+    size: (usize, usize),
+    pixels: Vec<u8>,
 }
 
 /// Runs every image through every member. Images are numbered in the dataset's order, those left out skipped, so the
 /// result does not depend on threads.
 pub(super) fn evaluate_images(
     dataset: &Dataset,
-    sizes: &[(usize, usize)],
-    plans: &[CropPlan],
+    views: &[View],
     members: &mut [Member],
     options: &EvaluateOptions,
     progress: &mut dyn FnMut(Progress),
@@ -36,7 +38,7 @@ pub(super) fn evaluate_images(
     // A few images at a time: enough for every core, few enough that 144 crops of each fit into memory.
     let chunk = rayon::current_num_threads().clamp(1, 16);
     let stop = AtomicBool::new(false);
-    let (send, receive) = bounded::<Vec<(usize, Result<Cropped, EvaluateError>)>>(1);
+    let (send, receive) = bounded::<Vec<(usize, Result<Vec<Rendered>, EvaluateError>)>>(1);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let send = send;
@@ -46,7 +48,7 @@ pub(super) fn evaluate_images(
                     |renderer, (place, sample)| {
                         (
                             number * chunk + place,
-                            crop_image(renderer, dataset, sample, plans),
+                            crop_image(renderer, dataset, sample, views),
                         )
                     },
                 );
@@ -58,7 +60,7 @@ pub(super) fn evaluate_images(
         });
         let result = consume(
             dataset,
-            sizes,
+            views,
             members,
             options,
             receive.iter().flatten(),
@@ -72,10 +74,10 @@ pub(super) fn evaluate_images(
 
 fn consume(
     dataset: &Dataset,
-    sizes: &[(usize, usize)],
+    views: &[View],
     members: &mut [Member],
     options: &EvaluateOptions,
-    images: impl Iterator<Item = (usize, Result<Cropped, EvaluateError>)>,
+    images: impl Iterator<Item = (usize, Result<Vec<Rendered>, EvaluateError>)>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Seen, EvaluateError> {
     let samples = dataset.samples();
@@ -86,26 +88,22 @@ fn consume(
     };
     for (index, cropped) in images {
         match cropped {
-            Ok(cropped) => {
+            Ok(rendered) => {
                 let image = seen.samples.len();
                 seen.samples.push(index);
                 for member in members.iter_mut() {
-                    let place = sizes
-                        .iter()
-                        .position(|size| *size == member.image_size())
-                        .unwrap_or(0);
-                    let (weights, pixels) = &cropped.sizes[place];
-                    let length = pixels.len() / weights.len().max(1);
-                    for (weight, pixels) in weights.iter().zip(pixels.chunks_exact(length.max(1))) {
-                        member.add(image, *weight, pixels)?;
+                    let place = views.iter().position(|view| view == member.view());
+                    let Some(seen) = place.and_then(|place| rendered.get(place)) else {
+                        continue;
+                    };
+                    let length = (seen.size.0 * seen.size.1 * 3).max(1);
+                    let crops = seen.weights.iter().zip(seen.pixels.chunks_exact(length));
+                    for (weight, pixels) in crops {
+                        member.add(image, *weight, seen.size, pixels)?;
                     }
                 }
-                seen.crops += cropped
-                    .sizes
-                    .iter()
-                    .map(|(weights, _)| weights.len() as u64)
-                    .max()
-                    .unwrap_or(0);
+                let crops = rendered.iter().map(|seen| seen.weights.len() as u64);
+                seen.crops += crops.max().unwrap_or(0);
             }
             Err(error @ EvaluateError::Undecodable { .. }) if !options.allow_undecodable => {
                 return Err(error);
@@ -133,8 +131,8 @@ fn crop_image(
     renderer: &mut CropRenderer,
     dataset: &Dataset,
     sample: &Sample,
-    plans: &[CropPlan],
-) -> Result<Cropped, EvaluateError> {
+    views: &[View],
+) -> Result<Vec<Rendered>, EvaluateError> {
     let image = load(&dataset.path_of(sample)).map_err(|source| match source {
         // Of a file that the system cannot read nothing is known: to leave it out would make a result of a disk that
         // went away.
@@ -144,12 +142,21 @@ fn crop_image(
             source,
         },
     })?;
-    let mut sizes = vec![];
-    for plan in plans {
-        let crops = plan.crops(image.width(), image.height())?;
-        let weights = crops.iter().map(|crop| crop.multiplicity).collect();
-        let pixels = renderer.render(&image, crops.iter().map(|weighted| weighted.crop))?;
-        sizes.push((weights, pixels));
-    }
-    Ok(Cropped { sizes })
+    let render = |view: &View| match view {
+        View::Crops(plan) => {
+            let crops = plan.crops(image.width(), image.height())?;
+            let size = plan.crop_size();
+            Ok(Rendered {
+                weights: crops.iter().map(|crop| crop.multiplicity).collect(),
+                size: (size.height as usize, size.width as usize),
+                pixels: renderer.render(&image, crops.iter().map(|weighted| weighted.crop))?,
+            })
+        }
+        View::Whole(_) => Ok(Rendered {
+            weights: vec![1],
+            size: (image.height() as usize, image.width() as usize),
+            pixels: image.pixels().to_vec(),
+        }),
+    };
+    views.iter().map(render).collect()
 }

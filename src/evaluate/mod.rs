@@ -1,5 +1,6 @@
 //! Top-1 and top-5 error over crops and ensembles, as the paper measures them.
 
+mod contract;
 mod ensemble;
 mod error;
 mod images;
@@ -12,16 +13,22 @@ use serde::{Deserialize, Serialize};
 pub use error::EvaluateError;
 pub use ranking::{ErrorRate, rank_of};
 
-use crate::crops::{CropPlan, DEFAULT_CROP_FRACTION, InputSize};
+use crate::crops::CropPlan;
 use crate::images::Dataset;
 use crate::provenance::Provenance;
+use contract::View;
 use ensemble::Member;
 
 /// What is evaluated and how.
 #[derive(Debug, Clone)]
 pub struct EvaluateOptions {
-    /// `1`, `10`, `12`, `144` or the path of a plan.
+    /// `1`, `10`, `12`, `144` or the path of a plan. `1` is the single crop of the model's own preprocessing contract,
+    /// where it has one.
     pub crops: String,
+    /// The part of the image that the single crop keeps, for models that do not say.
+    pub crop_fraction: Option<f64>,
+    /// Height and width in pixels, for models that take several.
+    pub image_size: Option<(usize, usize)>,
     /// Runtime by name.
     pub runtime: String,
     /// Crops in a batch; a model with a fixed batch keeps its own.
@@ -34,6 +41,8 @@ impl Default for EvaluateOptions {
     fn default() -> Self {
         Self {
             crops: "1".into(),
+            crop_fraction: None,
+            image_size: None,
             runtime: "ort".into(),
             batch: 32,
             allow_undecodable: false,
@@ -63,7 +72,7 @@ pub struct CropsEvaluated {
     pub plan: String,
     /// What is to be said about the plan.
     pub note: String,
-    /// SHA-256 of the plan, one for each input size.
+    /// SHA-256 of each plan; models of different input sizes or contracts have different ones.
     pub sha256: Vec<String>,
     /// Crops of each image that are averaged, duplicates counted.
     pub per_image: usize,
@@ -173,17 +182,17 @@ pub fn evaluate_each(
             found: "none".into(),
         });
     }
-    let mut sizes: Vec<(usize, usize)> = members.iter().map(Member::image_size).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let plans = sizes
-        .iter()
-        .map(|&size| plan(&options.crops, size))
-        .collect::<Result<Vec<CropPlan>, _>>()?;
+    // Each view of an image is rendered once, for all models that want it.
+    let mut views: Vec<View> = vec![];
+    for member in &members {
+        if !views.contains(member.view()) {
+            views.push(member.view().clone());
+        }
+    }
     if CropPlan::is_file(&options.crops) {
         provenance.add_file(options.crops.as_ref())?;
     }
-    let seen = images::evaluate_images(&dataset, &sizes, &plans, &mut members, options, progress)?;
+    let seen = images::evaluate_images(&dataset, &views, &mut members, options, progress)?;
 
     let counted = seen.samples.iter().map(|&index| &dataset.samples()[index]);
     let labels: Vec<usize> = counted.clone().map(|sample| sample.class).collect();
@@ -216,26 +225,13 @@ pub fn evaluate_each(
             undecodable: seen.undecodable,
         },
         crops: CropsEvaluated {
-            plan: plans[0].name().into(),
-            note: plans[0].note().into(),
-            sha256: plans.iter().map(CropPlan::sha256).collect(),
-            per_image: plans[0].count(),
+            plan: views[0].name().into(),
+            note: views[0].note().into(),
+            sha256: views.iter().filter_map(View::sha256).collect(),
+            per_image: views[0].count(),
             computed: seen.crops,
         },
         models,
         ensemble,
     })
-}
-
-fn plan(argument: &str, (height, width): (usize, usize)) -> Result<CropPlan, EvaluateError> {
-    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    let input = InputSize {
-        height: side(height),
-        width: side(width),
-    };
-    Ok(CropPlan::from_argument_with_fraction(
-        argument,
-        input,
-        DEFAULT_CROP_FRACTION,
-    )?)
 }

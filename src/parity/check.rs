@@ -198,16 +198,15 @@ pub fn check(
         path: model.into(),
         source,
     })?;
-    let nodes = compared_nodes(&net, &facts, network.output, options.layers);
+    let nodes = compared_nodes(&net, &facts, &network.outputs, options.layers);
     let names: Vec<String> = nodes.iter().map(|&id| net.at(id).name.clone()).collect();
     let batches = batches(&facts, &options.batches)?;
-    let extended =
-        onnx::with_outputs(&bytes, &put_out(&names, &facts, network.output)).map_err(|source| {
-            ParityError::Model {
-                path: model.into(),
-                source,
-            }
-        })?;
+    let extended = onnx::with_outputs(&bytes, &put_out(&names, &facts, &network.outputs)).map_err(
+        |source| ParityError::Model {
+            path: model.into(),
+            source,
+        },
+    )?;
 
     let mut provenance = Provenance::of_this_run();
     provenance.add_file(model)?;
@@ -278,17 +277,21 @@ pub fn check(
             };
             let stages = names.iter().map(|name| compared(name, &outputs));
             checked.comparisons.extend(stages);
-            let mut last = compared(network.output.name(), &as_it_is.run(image.view())?);
-            last.value += AS_IT_IS;
-            // A layer may be dead; where the output is, any dead network would agree with it.
-            if last
-                .metrics
-                .is_some_and(|metrics| metrics.max_reference == 0.0)
-            {
-                let reason = "the reference is 0 throughout: agreement with it says nothing".into();
-                last.verdict = Verdict::Fails { reason };
+            let as_it_is = as_it_is.run(image.view())?;
+            for head in &network.outputs {
+                let mut last = compared(head.name(), &as_it_is);
+                last.value += AS_IT_IS;
+                // A layer may be dead; where the output is, any dead network would agree with it.
+                if last
+                    .metrics
+                    .is_some_and(|metrics| metrics.max_reference == 0.0)
+                {
+                    let reason =
+                        "the reference is 0 throughout: agreement with it says nothing".into();
+                    last.verdict = Verdict::Fails { reason };
+                }
+                checked.comparisons.push(last);
             }
-            checked.comparisons.push(last);
         }
     }
     if oracle.is_first_runtime() {
@@ -316,32 +319,37 @@ pub fn check(
     })
 }
 
-/// The nodes whose values are compared: the output of every stage up to the file's output, and with `layers` every
-/// other value the file computes. Folding leaves some layers without a value, but no stage: one that is not there is
-/// compared all the same, and fails.
-fn compared_nodes(net: &Net, facts: &ModelFacts, output: Output, layers: bool) -> Vec<NodeId> {
-    let last = net.id(output.name());
-    // Heads that the output does not need are not in the file, and not missing.
-    let needed = net.needed(last.as_slice());
+/// The nodes whose values are compared: the heads the file says it puts out and the output of every stage up to the last
+/// of them, as far as a head depends on it, and with `layers` every other value the file computes. Folding leaves some
+/// layers without a value, but no stage: one that is not there is compared all the same, and fails.
+fn compared_nodes(net: &Net, facts: &ModelFacts, heads: &[Output], layers: bool) -> Vec<NodeId> {
+    let heads: Vec<NodeId> = heads
+        .iter()
+        .filter_map(|output| net.id(output.name()))
+        .collect();
+    let needed = net.needed(&heads);
     let stages: HashSet<NodeId> = net.stages().iter().map(|stage| stage.output).collect();
     let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
     net.nodes()
         .iter()
         .filter_map(|node| net.id(&node.name))
-        .filter(|id| needed[id.index()])
-        .filter(|id| stages.contains(id) || layers && computed.contains(net.at(*id).name.as_str()))
+        .filter(|id| {
+            let stage = stages.contains(id) && needed[id.index()];
+            heads.contains(id) || stage || layers && computed.contains(net.at(*id).name.as_str())
+        })
         .collect()
 }
 
-/// Of the values to compare, those a runtime can be asked for: the file computes them, and its output is one that it
+/// Of the values to compare, those a runtime can be asked for: the file computes them, and its heads are those that it
 /// puts out itself.
-fn put_out(names: &[String], facts: &ModelFacts, output: Output) -> Vec<String> {
+fn put_out(names: &[String], facts: &ModelFacts, heads: &[Output]) -> Vec<String> {
     let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
     let declared = |name: &str| facts.outputs.iter().any(|value| value.name == name);
+    let head = |name: &str| heads.iter().any(|head| head.name() == name);
     names
         .iter()
         .filter(|name| computed.contains(name.as_str()))
-        .filter(|name| *name != output.name() || declared(name))
+        .filter(|name| !head(name) || declared(name))
         .cloned()
         .collect()
 }

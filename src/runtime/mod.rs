@@ -42,13 +42,40 @@ pub trait Runtime: Sync {
     fn load(&self, model: &[u8], options: LoadOptions) -> Result<Box<dyn Session>, RuntimeError>;
 }
 
-/// A loaded model with one float32 input.
+/// A batch of images, as a model takes it.
+#[derive(Debug, Clone)]
+pub enum Images<'a> {
+    /// Scaled, `[N, 3, H, W]`.
+    Floats(ArrayViewD<'a, f32>),
+    /// As they were decoded, `[N, H, W, 3]`.
+    Bytes(ArrayViewD<'a, u8>),
+}
+
+impl Images<'_> {
+    /// The batch's shape.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Floats(view) => view.shape(),
+            Self::Bytes(view) => view.shape(),
+        }
+    }
+}
+
+/// A loaded model with one input.
 pub trait Session: Send {
-    /// Runs a batch, `[N, 3, H, W]`; returns every output of the model in the model's order.
+    /// Runs a batch; returns every output of the model, float32, in the model's order.
     ///
     /// # Errors
     /// [`RuntimeError`] where the runtime refuses the batch.
-    fn run(&mut self, image: ArrayViewD<'_, f32>) -> Result<Vec<NamedOutput>, RuntimeError>;
+    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError>;
+
+    /// [`Session::run_images`] of scaled images, `[N, 3, H, W]`.
+    ///
+    /// # Errors
+    /// As [`Session::run_images`].
+    fn run(&mut self, image: ArrayViewD<'_, f32>) -> Result<Vec<NamedOutput>, RuntimeError> {
+        self.run_images(Images::Floats(image))
+    }
 }
 
 /// Every runtime of this build, in the order they are tried and listed.

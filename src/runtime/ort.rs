@@ -4,13 +4,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ndarray::ArrayViewD;
 use ort::environment::Environment;
 use ort::ep;
 use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 
-use super::{LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
 
 /// The environment variable that names the library.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -156,17 +155,27 @@ struct Loaded {
 }
 
 impl Session for Loaded {
-    fn run(&mut self, image: ArrayViewD<'_, f32>) -> Result<Vec<NamedOutput>, RuntimeError> {
+    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
         let runtime = self.runtime;
-        let shape = image.shape().to_vec();
+        let shape = images.shape().to_vec();
         let failed = |error: ort::Error| RuntimeError::Run {
             runtime,
             shape: shape.clone(),
             reason: error.to_string(),
         };
-        let image = image.as_standard_layout();
-        let input = TensorRef::from_array_view(image.view()).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![input]).map_err(failed)?;
+        let outputs = match images {
+            Images::Floats(view) => {
+                let view = view.as_standard_layout();
+                let input = TensorRef::from_array_view(view.view()).map_err(failed)?;
+                self.session.run(ort::inputs![input])
+            }
+            Images::Bytes(view) => {
+                let view = view.as_standard_layout();
+                let input = TensorRef::from_array_view(view.view()).map_err(failed)?;
+                self.session.run(ort::inputs![input])
+            }
+        };
+        let outputs = outputs.map_err(failed)?;
         let mut named = Vec::with_capacity(outputs.len());
         for (name, value) in outputs.iter() {
             named.push((

@@ -3,17 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ndarray::{ArrayD, ArrayViewD};
-use rten::{Model, NodeId, RunOptions, ThreadPool};
+use ndarray::ArrayD;
+use rten::{Model, NodeId, RunOptions, ThreadPool, ValueOrView};
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
-use super::{LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
 
 const NAME: &str = "rten";
 
 /// The version Cargo.toml asks for; the crate does not tell its own.
 const VERSION: &str = "rten 0.27";
+
+const SCATTERED: &str = "the batch is not contiguous";
 
 pub(super) struct Rten;
 
@@ -72,25 +74,33 @@ struct Loaded {
 }
 
 impl Session for Loaded {
-    fn run(&mut self, image: ArrayViewD<'_, f32>) -> Result<Vec<NamedOutput>, RuntimeError> {
-        let shape = image.shape().to_vec();
+    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
+        let shape = images.shape().to_vec();
         let failed = |reason: String| RuntimeError::Run {
             runtime: NAME,
             shape: shape.clone(),
             reason,
         };
-        let image = image.as_standard_layout();
-        let values = image
-            .as_slice()
-            .ok_or_else(|| failed("the batch is not contiguous".into()))?;
-        let input = TensorView::from_data(shape.as_slice(), values);
+        let (floats, bytes);
+        let input: ValueOrView<'_> = match &images {
+            Images::Floats(view) => {
+                floats = view.as_standard_layout();
+                let values = floats.as_slice().ok_or_else(|| failed(SCATTERED.into()))?;
+                TensorView::from_data(shape.as_slice(), values).into()
+            }
+            Images::Bytes(view) => {
+                bytes = view.as_standard_layout();
+                let values = bytes.as_slice().ok_or_else(|| failed(SCATTERED.into()))?;
+                TensorView::from_data(shape.as_slice(), values).into()
+            }
+        };
         let ids: Vec<NodeId> = self.outputs.iter().map(|(id, _)| *id).collect();
         let mut options = RunOptions::default();
         options.thread_pool.clone_from(&self.threads);
         // Some of its operators answer a shape they did not expect by panicking.
         let run = || {
             self.model
-                .run(vec![(self.input, input.into())], &ids, Some(options))
+                .run(vec![(self.input, input)], &ids, Some(options))
         };
         let values = catch_unwind(AssertUnwindSafe(run))
             .map_err(|_| failed("the runtime panicked".into()))?

@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 use tract_onnx::prelude::*;
 
-use super::{LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
 
 const NAME: &str = "tract";
 
@@ -52,19 +52,18 @@ struct Loaded {
 }
 
 impl Session for Loaded {
-    fn run(&mut self, image: ArrayViewD<'_, f32>) -> Result<Vec<NamedOutput>, RuntimeError> {
-        let shape = image.shape().to_vec();
+    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
+        let shape = images.shape().to_vec();
         let failed = |reason: String| RuntimeError::Run {
             runtime: NAME,
             shape: shape.clone(),
             reason,
         };
-        let image = image.as_standard_layout();
-        let values = image
-            .as_slice()
-            .ok_or_else(|| failed("the batch is not contiguous".into()))?;
-        let input =
-            Tensor::from_shape(&shape, values).map_err(|error| failed(format!("{error:#}")))?;
+        let input = match images {
+            Images::Floats(view) => tensor(&shape, view),
+            Images::Bytes(view) => tensor(&shape, view),
+        };
+        let input = input.map_err(|error| failed(format!("{error:#}")))?;
         let outputs = self
             .plan
             .run(tvec!(input.into_tvalue()))
@@ -83,4 +82,10 @@ impl Session for Loaded {
         });
         named.collect()
     }
+}
+
+fn tensor<T: Datum + Copy>(shape: &[usize], view: ArrayViewD<'_, T>) -> TractResult<Tensor> {
+    let view = view.as_standard_layout();
+    let values = view.as_slice().context("the batch is not contiguous")?;
+    Tensor::from_shape(shape, values)
 }

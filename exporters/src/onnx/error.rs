@@ -1,6 +1,6 @@
 //! Why a file cannot be exported.
 
-use super::{NEWEST_OPSET, OLDEST_OPSET};
+use super::{NEWEST_OPSET, OLDEST_OPSET, Output};
 use crate::files::FileError;
 use crate::weights::WeightsError;
 
@@ -18,6 +18,89 @@ pub enum ExportError {
     Opset {
         /// The version asked for.
         found: u32,
+    },
+    /// An operator set that lacks what was asked for.
+    #[error("opset {found}: {what} needs at least {needed}")]
+    OpsetTooOld {
+        /// The version asked for.
+        found: u32,
+        /// What needs a newer one.
+        what: &'static str,
+        /// The oldest that has it.
+        needed: u32,
+    },
+    /// Two choices that exclude each other.
+    #[error("{first} and {second} exclude each other: {reason}")]
+    Contradiction {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A head that the network does not have.
+    #[error("{network} has no output `{found}`: expected one of {has}")]
+    MissingHead {
+        /// The network and its variant.
+        network: String,
+        /// The head asked for.
+        found: Output,
+        /// The heads it has.
+        has: String,
+    },
+    /// A head asked for twice.
+    #[error("output `{output}` is asked for twice")]
+    OutputTwice {
+        /// Its name.
+        output: Output,
+    },
+    /// Nothing asked for.
+    #[error("no output is asked for: expected at least one")]
+    NoOutput,
+    /// A pattern that is none.
+    #[error("`{pattern}` is no pattern of names: {reason}")]
+    Pattern {
+        /// The text.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A layer that the network does not have.
+    #[error("no layer is called `{pattern}`")]
+    MissingLayer {
+        /// The name or pattern.
+        pattern: String,
+        /// The nearest name there is.
+        nearest: Option<String>,
+    },
+    /// A layer that the network has and the file does not.
+    #[error("`{pattern}` finds only layers without a value of their own in the file, as `{found}`")]
+    NoValue {
+        /// The name or pattern.
+        pattern: String,
+        /// The first layer that it finds.
+        found: String,
+        /// The layer whose value the file has instead.
+        instead: Option<String>,
+    },
+    /// Names of classes that are too few or too many.
+    #[error("{found} names of classes: expected {expected}")]
+    Labels {
+        /// The network's classes, background left out.
+        expected: usize,
+        /// The names given.
+        found: usize,
+    },
+    /// An option outside its range.
+    #[error("option `{option}`: expected {expected}, found {found}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// Its range in words.
+        expected: &'static str,
+        /// The value given.
+        found: String,
     },
     /// A tensor that the checked weights should have.
     #[error("tensor `{tensor}` is missing")]
@@ -55,6 +138,20 @@ impl ExportError {
             Self::NotFinite { .. } => {
                 Some("a running variance is negative or a factor too large: --batch-norm kept exports it as it is".into())
             }
+            Self::OpsetTooOld { needed, .. } => {
+                Some(format!("leave --opset out, or give {needed} or more"))
+            }
+            Self::MissingLayer { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::MissingLayer { .. } => Some(
+                "names are `<stage>.<index>/<branch>/<layer>`; in a pattern `*` stands for anything, `/` included".into(),
+            ),
+            Self::NoValue { instead: Some(name), .. } if name.ends_with("/batch_norm") => Some(format!(
+                "batch normalisation is folded: take `{name}`, or give --batch-norm kept"
+            )),
+            Self::NoValue { instead: Some(name), .. } if name != "image" => Some(format!("its value is that of `{name}`")),
+            Self::Labels { .. } => Some(
+                "the file holds one name a line, those of the dataset's folders in the order of the outputs, without background".into(),
+            ),
             Self::TooLarge { .. } => Some("use a smaller --width".into()),
             _ => None,
         }

@@ -4,12 +4,15 @@
 //! of a report are matched by name alone. Where batch normalisation is folded, the convolution's node keeps its
 //! name and its output is named after the normalisation.
 
-use super::proto::{
-    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, INT64, NodeProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
-};
-use super::{Batch, BatchNorm, ExportOptions};
-use crate::net::{Net, Node, NodeId, Op, Shape, Window};
+mod attributes;
+mod image;
+mod outputs;
+mod values;
+
+use super::proto::{AttributeProto, FLOAT, INT64, NodeProto, ValueInfoProto};
+use super::{BatchNorm, ExportError, ExportOptions, INPUT_NAME, Input, Recipe};
+use crate::net::{Net, Node, Op, Shape};
+use attributes::{float, integer, window as window_attributes};
 
 /// A tensor stored in the file, and how its values come from the weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,27 +58,55 @@ impl Initializer {
 /// The graph without its tensors' values.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
+    pub(super) inputs: Vec<ValueInfoProto>,
     pub(super) nodes: Vec<NodeProto>,
+    /// What nodes put out and the file does not.
     pub(super) values: Vec<ValueInfoProto>,
+    pub(super) outputs: Vec<ValueInfoProto>,
     pub(super) initializers: Vec<Initializer>,
 }
 
-/// Emits what `options.output` needs of the network.
-pub(super) fn emit(net: &Net, options: &ExportOptions) -> Graph {
-    let last = net
-        .id(options.output.name())
-        .unwrap_or(NodeId(net.nodes().len() - 1));
+/// Emits what the outputs asked for need of the network.
+///
+/// # Errors
+/// [`ExportError`] for an output that is not there, and for options that contradict each other.
+pub(super) fn emit(net: &Net, options: &ExportOptions) -> Result<Graph, ExportError> {
+    options.check(net)?;
+    let selected = outputs::select(net, options)?;
     let mut emitter = Emitter {
         net,
         options,
         graph: Graph::default(),
         names: vec![],
-        needed: net.needed(&[last]),
+        needed: net.needed(&selected),
     };
-    for index in 0..=last.index() {
+    for index in 0..net.nodes().len() {
         emitter.node(index);
     }
-    emitter.graph
+    let Emitter {
+        mut graph, names, ..
+    } = emitter;
+    for id in selected {
+        let name = &names[id.index()];
+        let place = graph.values.iter().position(|value| value.name == *name);
+        graph
+            .outputs
+            .extend(place.map(|place| graph.values.remove(place)));
+    }
+    Ok(graph)
+}
+
+/// The normalisation that alone reads this convolution or linear layer, where folding is asked for.
+fn folds_into<'a>(net: &'a Net, options: &ExportOptions, index: usize) -> Option<&'a Node> {
+    let foldable = matches!(
+        net.nodes()[index].op,
+        Op::Convolution { .. } | Op::Linear { .. }
+    );
+    let folds = foldable && options.batch_norm == BatchNorm::Folded;
+    let reads = |node: &&Node| node.inputs.iter().any(|input| input.index() == index);
+    let mut readers = net.nodes()[index + 1..].iter().filter(reads);
+    let first = readers.next().filter(|_| folds)?;
+    (matches!(first.op, Op::BatchNorm { .. }) && readers.next().is_none()).then_some(first)
 }
 
 struct Emitter<'a> {
@@ -107,8 +138,8 @@ impl<'a> Emitter<'a> {
             .map(|p| (p.name, p.shape))
             .collect();
         match node.op {
-            Op::Input => {}
-            Op::Convolution { window, .. } => match self.folds_into(index) {
+            Op::Input => value = self.image(node.shape),
+            Op::Convolution { window, .. } => match folds_into(net, self.options, index) {
                 Some(batch_norm) => {
                     value.clone_from(&batch_norm.name);
                     let attributes = window_attributes(window);
@@ -154,17 +185,13 @@ impl<'a> Emitter<'a> {
             Op::GlobalAveragePool => {
                 let pooled = format!("{value}/average_pool");
                 self.push("GlobalAveragePool", &pooled, inputs, vec![]);
-                let shape = Shape::Map {
-                    channels: node.shape.channels(),
-                    height: 1,
-                    width: 1,
-                };
-                self.describe(&pooled, shape);
+                let dimensions = values::pooled(node.shape, self.options);
+                self.graph.values.push(values::float(&pooled, dimensions));
                 self.simple("Flatten", node, vec![pooled], vec![integer("axis", 1)]);
             }
             // Dropout does nothing at inference: its value is its input's.
             Op::Dropout { .. } => value.clone_from(&inputs[0]),
-            Op::Linear { .. } => match self.folds_into(index) {
+            Op::Linear { .. } => match folds_into(net, self.options, index) {
                 Some(batch_norm) => {
                     value.clone_from(&batch_norm.name);
                     let attributes = vec![integer("transB", 1)];
@@ -186,18 +213,6 @@ impl<'a> Emitter<'a> {
             Op::Softmax => self.simple("Softmax", node, inputs, vec![integer("axis", 1)]),
         }
         self.names.push(value);
-    }
-
-    /// The normalisation that alone reads this convolution or linear layer, where folding is asked for.
-    fn folds_into(&self, index: usize) -> Option<&'a Node> {
-        let net = self.net;
-        if self.options.batch_norm == BatchNorm::Kept {
-            return None;
-        }
-        let reads = |node: &&Node| node.inputs.iter().any(|input| input.index() == index);
-        let mut readers = net.nodes()[index + 1..].iter().filter(reads);
-        let first = readers.next()?;
-        (matches!(first.op, Op::BatchNorm { .. }) && readers.next().is_none()).then_some(first)
     }
 
     fn folded(
@@ -332,75 +347,21 @@ impl<'a> Emitter<'a> {
         });
     }
 
+    /// The input, and the nodes that make the network's image of it; returns the image's name.
+    fn image(&mut self, shape: Shape) -> String {
+        let options = self.options;
+        let dimensions = values::image_dimensions(shape, options);
+        if options.input == Input::Tensor {
+            let input = values::float(INPUT_NAME, dimensions);
+            self.graph.inputs.push(input);
+            return INPUT_NAME.into();
+        }
+        let recipe = options.recipe.unwrap_or_else(|| Recipe::of(self.net));
+        image::emit(&mut self.graph, shape, &recipe, dimensions, options)
+    }
+
     fn describe(&mut self, name: &str, shape: Shape) {
-        self.graph
-            .values
-            .push(value_info(name, shape, self.options.batch));
-    }
-}
-
-/// A float32 value's name and shape, batch first.
-pub(super) fn value_info(name: &str, shape: Shape, batch: Batch) -> ValueInfoProto {
-    let batch = match batch {
-        Batch::Dynamic => Dimension::Parameter("N".into()),
-        Batch::Fixed(images) => Dimension::Value(images as i64),
-    };
-    let rest = shape
-        .dimensions()
-        .into_iter()
-        .map(|size| Dimension::Value(size as i64));
-    let dim = std::iter::once(batch)
-        .chain(rest)
-        .map(|value| DimensionProto { value: Some(value) })
-        .collect();
-    let tensor = TensorTypeProto {
-        elem_type: FLOAT,
-        shape: Some(TensorShapeProto { dim }),
-    };
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto {
-            tensor_type: Some(tensor),
-        }),
-    }
-}
-
-fn window_attributes(window: Window) -> Vec<AttributeProto> {
-    let (rows, columns) = window.pads();
-    let (rows, columns) = (rows as i64, columns as i64);
-    vec![
-        integers(
-            "kernel_shape",
-            vec![window.kernel.height as i64, window.kernel.width as i64],
-        ),
-        integers("pads", vec![rows, columns, rows, columns]),
-        integers("strides", vec![window.stride as i64; 2]),
-    ]
-}
-
-fn integer(name: &str, i: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        i,
-        r#type: AttributeType::Int.into(),
-        ..Default::default()
-    }
-}
-
-fn integers(name: &str, ints: Vec<i64>) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        ints,
-        r#type: AttributeType::Ints.into(),
-        ..Default::default()
-    }
-}
-
-fn float(name: &str, f: f64) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        f: f as f32,
-        r#type: AttributeType::Float.into(),
-        ..Default::default()
+        let dimensions = values::dimensions(shape, self.options);
+        self.graph.values.push(values::float(name, dimensions));
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::proto::StringStringEntryProto;
-use super::{BatchNorm, ExportOptions, Output};
+use super::{BatchNorm, ExportOptions, Output, Preprocessing};
 use crate::net::{Net, NetError, NetOptions};
 use crate::weights::{Source, Weights};
 use crate::zoo::{self, ZooError};
 
-/// The name of the input: float32 `[N, 3, H, W]`, RGB scaled to [-1, 1].
+/// The name of the input.
 pub const INPUT_NAME: &str = "image";
 
 pub(super) fn entries(
@@ -16,26 +16,20 @@ pub(super) fn entries(
     weights: &Weights,
     options: &ExportOptions,
 ) -> Vec<StringStringEntryProto> {
-    let asked = net.options();
-    let size = format!("{}x{}", asked.image_height, asked.image_width);
+    let outputs: Vec<&str> = options.outputs.iter().map(|output| output.name()).collect();
     let mut entries: BTreeMap<&str, String> = BTreeMap::from([
         ("incept.version", env!("CARGO_PKG_VERSION").into()),
         ("incept.network", net.name().into()),
         ("incept.variant", net.variant().into()),
         (
             "incept.options",
-            serde_json::to_string(asked).unwrap_or_default(),
+            serde_json::to_string(net.options()).unwrap_or_default(),
         ),
-        ("incept.classes", asked.classes.to_string()),
-        ("incept.output", options.output.to_string()),
+        ("incept.output", outputs.join(",")),
         ("incept.batch_norm", options.batch_norm.to_string()),
         ("incept.weights.sha256", weights.sha256()),
-        ("incept.input.name", INPUT_NAME.into()),
-        ("incept.input.layout", "NCHW".into()),
-        ("incept.input.color", "RGB".into()),
-        ("incept.input.range", "[-1, 1]".into()),
-        ("incept.input.size", size),
     ]);
+    entries.extend(Preprocessing::of(net, options).entries());
     if let Source::Seed(seed) = weights.source() {
         entries.insert("incept.weights.seed", seed.to_string());
     }
@@ -59,8 +53,8 @@ pub struct NetworkFacts {
     pub options: NetOptions,
     /// Folded or kept.
     pub batch_norm: BatchNorm,
-    /// Which value it puts out.
-    pub output: Output,
+    /// The heads it puts out, in the order of its outputs, which may go on with further layers.
+    pub outputs: Vec<Output>,
     /// SHA-256 of its weights, see [`Weights::sha256`].
     pub weights_sha256: String,
     /// The seed, where its weights were generated.
@@ -87,7 +81,10 @@ impl NetworkFacts {
             variant: entry("incept.variant")?.clone(),
             options: serde_json::from_str(entry("incept.options")?).ok()?,
             batch_norm: entry("incept.batch_norm")?.parse().ok()?,
-            output: entry("incept.output")?.parse().ok()?,
+            outputs: entry("incept.output")?
+                .split(',')
+                .map(|output| output.parse().ok())
+                .collect::<Option<_>>()?,
             weights_sha256: entry("incept.weights.sha256")?.clone(),
             seed: entry("incept.weights.seed").and_then(|seed| seed.parse().ok()),
         })

@@ -17,19 +17,27 @@ mod fold;
 mod graph;
 mod metadata;
 mod options;
+mod preprocessing;
 #[expect(
     missing_docs,
     reason = "the fields are those of ONNX's schema, which documents them"
 )]
 pub mod proto;
 mod read;
+mod target;
 mod write;
 
 pub use error::ExportError;
 pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
 pub use options::{
-    Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, NEWEST_OPSET, OLDEST_OPSET, Output,
+    Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, ImageSize, Input, NEWEST_OPSET, OLDEST_OPSET,
+    Output,
+};
+pub use preprocessing::{
+    ClassContract, ContractError, ElementType, Interpolation, Labels, Layout, Preprocessing,
+    Recipe, Resize, Scaling, SizeContract, Step,
 };
 pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
+pub use target::Target;
 pub use write::{check_size, to_bytes, write};

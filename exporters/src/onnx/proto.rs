@@ -89,6 +89,8 @@ pub struct AttributeProto {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub s: Bytes,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", tag = "20")]
@@ -102,6 +104,7 @@ pub enum AttributeType {
     Undefined = 0,
     Float = 1,
     Int = 2,
+    String = 3,
     Ints = 7,
 }
 
@@ -125,8 +128,14 @@ pub(super) const TENSOR_RAW_DATA: u32 = 9;
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
 
+/// `TensorProto.DataType.UINT8`.
+pub const UINT8: i32 = 2;
+
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
+
+/// `TensorProto.DataType.DOUBLE`.
+pub const DOUBLE: i32 = 11;
 
 /// A value's name and type.
 #[derive(Clone, PartialEq, Message)]

@@ -12,7 +12,7 @@ use super::proto::{
     GRAPH_INITIALIZER, GraphProto, MODEL_GRAPH, ModelProto, OperatorSetIdProto, TENSOR_RAW_DATA,
     TensorProto,
 };
-use super::{ExportError, ExportOptions, INPUT_NAME, NEWEST_OPSET, OLDEST_OPSET, fold, metadata};
+use super::{ExportError, ExportOptions, fold, metadata};
 use crate::files::write_whole;
 use crate::net::Net;
 use crate::weights::Weights;
@@ -72,7 +72,7 @@ pub fn to_bytes(
 /// # Errors
 /// [`ExportError::TooLarge`] with the bytes its tensors need.
 pub fn check_size(net: &Net, options: &ExportOptions) -> Result<(), ExportError> {
-    let tensors = graph::emit(net, options).initializers;
+    let tensors = graph::emit(net, options)?.initializers;
     match tensors.iter().map(Initializer::size).sum() {
         found if found > LIMIT => Err(ExportError::TooLarge { found }),
         _ => Ok(()),
@@ -103,26 +103,21 @@ struct Layout {
 
 impl Layout {
     fn plan(net: &Net, weights: &Weights, options: &ExportOptions) -> Result<Self, ExportError> {
-        if !(OLDEST_OPSET..=NEWEST_OPSET).contains(&options.opset) {
-            return Err(ExportError::Opset {
-                found: options.opset,
-            });
-        }
         weights.check(net)?;
         let Graph {
+            inputs,
             nodes,
-            mut values,
+            values,
+            outputs,
             initializers,
-        } = graph::emit(net, options);
-        let output = values.pop().into_iter().collect();
-        let image = net.nodes()[0].shape;
+        } = graph::emit(net, options)?;
         let graph = GraphProto {
             node: nodes,
             name: net.name().into(),
             initializer: vec![],
             doc_string: String::new(),
-            input: vec![graph::value_info(INPUT_NAME, image, options.batch)],
-            output,
+            input: inputs,
+            output: outputs,
             value_info: values,
         };
         let model = ModelProto {

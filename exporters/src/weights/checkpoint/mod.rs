@@ -2,6 +2,7 @@
 //!
 //! The format is told by content, never by the file's name.
 
+pub mod pytorch;
 pub mod safetensors;
 pub mod tensorflow;
 
@@ -17,6 +18,8 @@ use crate::files;
 /// A format of weight files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// What PyTorch's `torch.save` writes.
+    PyTorch,
     /// Hugging Face's safetensors.
     Safetensors,
     /// TensorFlow's checkpoints of one file, which TF-slim's published networks come as.
@@ -28,6 +31,7 @@ pub enum Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::PyTorch => "PyTorch",
             Self::Safetensors => "safetensors",
             Self::TensorFlowV1 => "TensorFlow V1 checkpoint",
             Self::TensorFlowV2 => "TensorFlow V2 checkpoint",
@@ -139,13 +143,18 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn parse(bytes: Bytes, path: &Path) -> Result<Self, WeightsError> {
-        let format = tensorflow::detect(&bytes).unwrap_or(Format::Safetensors);
+        let format = if pytorch::detect(&bytes) {
+            Format::PyTorch
+        } else {
+            tensorflow::detect(&bytes).unwrap_or(Format::Safetensors)
+        };
         let malformed = |reason| WeightsError::Malformed {
             path: path.into(),
             format,
             reason,
         };
         let contents = match format {
+            Format::PyTorch => pytorch::read(&bytes).map_err(malformed),
             Format::Safetensors => match tensorflow::explain(&bytes, path) {
                 Some(stranger) => Err(stranger),
                 None => safetensors::read(&bytes).map_err(malformed),
