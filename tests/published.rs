@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use incept::exporters::net::{Net, NetOptions};
-use incept::exporters::onnx::{self, ExportOptions};
+use incept::exporters::onnx::{self, ExportOptions, Output};
 use incept::exporters::weights::{
     Checkpoint, Choice, ElementType, Format, Library, Recipe, Recognised, Tensor, Weights, import,
     random_image, recognise, standard_normal, stream_key, uniform,
@@ -206,40 +206,46 @@ fn image(shape: [usize; 4]) -> ArrayD<f32> {
     ArrayD::from_shape_vec(IxDyn(&shape), random_image(0, shape.iter().product())).unwrap()
 }
 
-/// The named values of the network, as ONNX Runtime computes them from our file.
+/// The named values of the network, stages and heads, as ONNX Runtime computes them from our file.
 fn in_onnx_runtime(
     net: &Net,
     weights: &Weights,
     shape: [usize; 4],
     names: &[&str],
 ) -> BTreeMap<String, Vec<f64>> {
-    let bytes = onnx::to_bytes(net, weights, &ExportOptions::default()).unwrap();
-    let nodes: BTreeMap<String, &str> = names
-        .iter()
-        .map(|&name| {
-            let stage = net.stages().iter().find(|stage| stage.name == name);
-            (
-                stage
-                    .map_or(name, |stage| net.at(stage.output).name.as_str())
-                    .to_string(),
-                name,
-            )
-        })
-        .collect();
-    let outputs: Vec<String> = nodes.keys().cloned().collect();
-    let bytes = onnx::with_outputs(&bytes.into(), &outputs).unwrap();
-    let session = runtime::find("ort")
+    let head = |name: &str| Output::ALL.into_iter().find(|head| head.name() == name);
+    let stage = |name: &str| {
+        let stage = net.stages().iter().find(|stage| stage.name == name);
+        net.at(stage.unwrap().output).name.clone()
+    };
+    let (heads, stages): (Vec<&str>, Vec<&str>) =
+        names.iter().partition(|name| head(name).is_some());
+    let nodes: Vec<String> = stages.iter().map(|name| stage(name)).collect();
+    let options = ExportOptions {
+        outputs: heads.iter().filter_map(|name| head(name)).collect(),
+        layers: nodes.clone(),
+        ..ExportOptions::default()
+    };
+    let bytes = onnx::to_bytes(net, weights, &options).unwrap();
+    let mut session = runtime::find("ort")
         .unwrap()
-        .load(&bytes, LoadOptions::default());
-    let values = session.unwrap().run(image(shape).view()).unwrap();
-    values
+        .load(&bytes, LoadOptions::default())
+        .unwrap();
+    let values: BTreeMap<String, ArrayD<f32>> = session
+        .run(image(shape).view())
+        .unwrap()
         .into_iter()
-        .map(|(name, value)| {
-            (
-                nodes[&name].to_string(),
-                value.iter().map(|&v| f64::from(v)).collect(),
-            )
-        })
+        .collect();
+    let of = |name: &str| values[name].iter().map(|&v| f64::from(v)).collect();
+    heads
+        .iter()
+        .map(|&head| (head.to_string(), of(head)))
+        .chain(
+            stages
+                .iter()
+                .zip(&nodes)
+                .map(|(&stage, node)| (stage.to_string(), of(node))),
+        )
         .collect()
 }
 

@@ -102,6 +102,7 @@ class PyTorchModel:
 
     def __init__(self, module: nn.Module, stages: dict[str, str]) -> None:
         self.module = module.eval()
+        self.is_pretrainedmodels = type(module).__module__.startswith("pretrainedmodels")
         self.stages = stages
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -110,7 +111,7 @@ class PyTorchModel:
 
     def own_name(self, listed: str) -> str:
         """pretrainedmodels has timm's names but for the classifier of Inception-ResNet-v2."""
-        return listed.replace("classif.", "last_linear.") if hasattr(self.module, "last_linear") else listed
+        return listed.replace("classif.", "last_linear.") if self.is_pretrainedmodels else listed
 
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
         self.module.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()}, strict=True)
@@ -124,7 +125,7 @@ class PyTorchModel:
         ]
         images = torch.from_numpy(image).to(next(self.module.parameters()).dtype)
         with torch.no_grad():
-            result = self.module(images)
+            result = self.pooled_over_the_grid(images) if self.is_pretrainedmodels else self.module(images)
             # timm gives both; torchvision leaves the head out in evaluation mode, so it is run by itself.
             outputs = dict(zip(("logits", "auxiliary_logits"), result if isinstance(result, tuple) else (result,)))
             if getattr(self.module, "AuxLogits", None) is not None:
@@ -136,6 +137,13 @@ class PyTorchModel:
         for hook in hooks:
             hook.remove()
         return tuple({name: value.numpy() for name, value in found.items()} for found in (outputs, seen))
+
+    def pooled_over_the_grid(self, images: torch.Tensor) -> torch.Tensor:
+        """pretrainedmodels pools eight by eight cells, or a square, which is the whole grid at 299 alone. At other sizes its own features are
+        averaged over the grid, and its own classifier follows."""
+        if images.shape[2:] == (299, 299):
+            return self.module(images)
+        return self.module.last_linear(self.module.features(images).mean((2, 3)))
 
     forms = tuple(FORMS)
 
