@@ -114,7 +114,7 @@ fn size_argument(text: &str) -> Result<SizeArgument, String> {
 }
 
 /// `299` or `224x320`: height, then width.
-fn image_size(text: &str) -> Result<(usize, usize), String> {
+pub(super) fn image_size(text: &str) -> Result<(usize, usize), String> {
     let side = |text: &str| {
         text.parse()
             .map_err(|_| format!("expected N or HEIGHTxWIDTH in pixels, found `{text}`"))
