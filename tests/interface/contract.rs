@@ -250,7 +250,7 @@ fn tampered(model: &Path, name: &str, change: impl Fn(&mut BTreeMap<String, Stri
 #[test]
 fn files_that_contradict_their_own_contract_are_refused() {
     let change = |name: &str, from: &'static str, to: &'static str| {
-        tampered(&models().tensor, name, |metadata| {
+        tampered(&models().tensor, &format!("changed-{name}"), |metadata| {
             let contract = metadata.get_mut("incept.preprocessing").unwrap();
             assert!(contract.contains(from), "{contract}");
             *contract = contract.replace(from, to);

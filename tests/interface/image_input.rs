@@ -1,7 +1,9 @@
-//! `--input image`: the scaling in the graph is the one that crops are scaled with, to the bit.
+//! `--input image`: the scaling in the graph is the one that crops are scaled with: to the bit in ONNX Runtime, and within
+//! the rounding of one division in rten, which multiplies by the inverse.
 
 use incept::crops::to_tensor;
 use incept::exporters::onnx::{Batch, Input};
+use incept::parity::{DEFAULT_TOLERANCE, compare};
 use ndarray::{Array4, ArrayD, IxDyn};
 
 use super::*;
@@ -12,6 +14,9 @@ const RUNTIMES: &[&str] = &[
     #[cfg(feature = "tract")]
     "tract",
 ];
+
+/// x / 127.5 is at most 2, where floats are 2^-23 apart: the quotient rounded twice is off by one such step.
+const ROUNDING: f32 = f32::EPSILON;
 
 /// Every byte in every channel, in an order that no transposition keeps.
 fn bytes(images: usize, height: usize, width: usize) -> ArrayD<u8> {
@@ -32,7 +37,7 @@ fn scaled(bytes: &ArrayD<u8>) -> ArrayD<f32> {
 }
 
 #[test]
-fn bytes_are_scaled_to_the_bit_as_crops_are_in_every_runtime() {
+fn bytes_are_scaled_as_crops_are_in_every_runtime() {
     for network in support::NETWORKS {
         for size in [(75, 75), (91, 139)] {
             let net = net(network, size);
@@ -48,11 +53,23 @@ fn bytes_are_scaled_to_the_bit_as_crops_are_in_every_runtime() {
                 let found = compute(runtime, &of_bytes, Images::Bytes(bytes.view()));
                 let scaled = output(&found, "image/scaled");
                 assert_eq!(scaled.shape(), floats.shape(), "{what}");
-                assert!(bits(scaled) == bits(&floats), "{what}: scaled values");
+                let exact = *runtime != "rten";
+                let rounding = if exact { 0.0 } else { ROUNDING };
+                let differences = scaled.iter().zip(&floats).map(|(a, b)| (a - b).abs());
+                let worst = differences.fold(0.0, f32::max);
+                assert!(
+                    worst <= rounding,
+                    "{what}: scaled values differ by {worst:e}"
+                );
                 let expected = compute(runtime, &of_floats, Images::Floats(floats.view()));
                 let (logits, expected) = (output(&found, "logits"), output(&expected, "logits"));
                 assert!(expected.iter().any(|value| value.abs() > 1e-3), "{what}");
-                assert!(bits(logits) == bits(expected), "{what}: logits");
+                if exact {
+                    assert!(bits(logits) == bits(expected), "{what}: logits");
+                }
+                let expected = expected.mapv(f64::from);
+                let result = compare(&what, expected.view(), logits.view(), DEFAULT_TOLERANCE);
+                assert!(result.verdict.holds(), "{what}: {result:?}");
             }
         }
     }
