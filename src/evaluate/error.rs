@@ -44,7 +44,7 @@ pub enum EvaluateError {
         source: ContractError,
     },
     /// A flag, the dataset or the file itself against the model's contract.
-    #[error("model `{}`: its contract says {subject} {contract}, found {found}", path.display())]
+    #[error("model `{}`: its contract says {subject} {contract}, found {given} {found}", path.display())]
     Contradiction {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,9 @@ pub enum EvaluateError {
         subject: &'static str,
         /// What the contract says.
         contract: String,
-        /// What was given.
+        /// The flag, or what else it comes from.
+        given: &'static str,
+        /// What was found there.
         found: String,
     },
     /// The model's classes are not the dataset's.

@@ -9,10 +9,11 @@ use incept_exporters::onnx::Bytes;
 use incept_exporters::onnx::{self, ModelFacts, Output, ReadError, RebuildError};
 #[cfg(feature = "torch")]
 use incept_exporters::weights::Weights;
-use incept_exporters::weights::{WeightsError, load, random_image};
-use ndarray::{ArrayD, IxDyn};
+use incept_exporters::weights::{WeightsError, load};
+use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
+use super::feed::Feed;
 use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, Verdict, compare};
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
@@ -249,17 +250,12 @@ pub fn check(
         });
     }
     for &batch in &batches {
-        let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
-        let elements = shape.iter().product();
-        let image = ArrayD::from_shape_fn(IxDyn(&shape), {
-            let mut values = random_image(options.seed, elements).into_iter();
-            move |_| values.next().unwrap_or(0.0)
-        });
+        let feed = Feed::new(&net, &facts, options.seed, batch);
         progress(&format!("computing the reference, batch {batch}"));
-        let mut reference = oracle.run(&image, &nodes)?;
+        let mut reference = oracle.run(&feed.scaled, &nodes)?;
         for ([session, as_it_is], checked) in sessions.iter_mut().zip(&mut checked) {
             progress(&format!("running {}, batch {batch}", checked.runtime));
-            let outputs = session.run(image.view())?;
+            let outputs = session.run_images(feed.images())?;
             let Some(reference) = &reference else {
                 // The first runtime is the reference of the others.
                 reference = Some(reference_from(outputs, &names));
@@ -279,7 +275,7 @@ pub fn check(
             };
             let stages = names.iter().map(|name| compared(name, &outputs));
             checked.comparisons.extend(stages);
-            let as_it_is = as_it_is.run(image.view())?;
+            let as_it_is = as_it_is.run_images(feed.images())?;
             for head in &network.outputs {
                 let mut last = compared(head.name(), &as_it_is);
                 last.value += AS_IT_IS;

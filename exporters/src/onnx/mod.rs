@@ -24,6 +24,7 @@ mod preprocessing;
 )]
 pub mod proto;
 mod read;
+mod recipe;
 mod target;
 mod write;
 
@@ -34,10 +35,10 @@ pub use options::{
     Output,
 };
 pub use preprocessing::{
-    ClassContract, ContractError, ElementType, Interpolation, Labels, Layout, Preprocessing,
-    Recipe, Resize, Scaling, SizeContract, Step,
+    ClassContract, ContractError, ElementType, Labels, Layout, Preprocessing, SizeContract, Step,
 };
 pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
+pub use recipe::{Interpolation, Recipe, Resize, Scaling};
 pub use target::Target;
 pub use write::{check_size, to_bytes, write};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::recipe::FRACTIONS;
 use super::{ExportError, Labels, Recipe};
 use crate::net::Net;
 
@@ -239,10 +240,11 @@ impl ExportOptions {
             });
         }
         let recipe = self.recipe.unwrap_or_else(|| Recipe::of(net));
-        if !(recipe.fraction > 0.0 && recipe.fraction <= 1.0) {
+        let asked = net.options();
+        if !recipe.is_possible(asked.image_height, asked.image_width) {
             return Err(ExportError::Option {
                 option: "crop fraction",
-                expected: "above 0 and at most 1",
+                expected: FRACTIONS,
                 found: recipe.fraction.to_string(),
             });
         }
@@ -253,7 +255,7 @@ impl ExportOptions {
                 reason: "only timm's recipe is written into the graph",
             });
         }
-        let classes = net.options().classes;
+        let classes = asked.classes;
         if self.labels.background && classes < 2 {
             return Err(ExportError::Option {
                 option: "background class",
