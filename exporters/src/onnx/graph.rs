@@ -28,7 +28,7 @@ pub(super) enum Values {
     /// `beta − mean · gamma / √(variance + ε)`.
     FoldedBias { batch_norm: String, epsilon: f64 },
     /// One number.
-    Constant(f32),
+    Constant(f64),
 }
 
 /// The graph without its tensors' values.
@@ -207,6 +207,7 @@ impl<'a> Emitter<'a> {
             name: node.name.clone(),
             op_type: "Conv".into(),
             attribute: window_attributes(window),
+            ..Default::default()
         });
         self.describe(&batch_norm.name, node.shape);
     }
@@ -220,7 +221,7 @@ impl<'a> Emitter<'a> {
             self.graph.initializers.push(Initializer {
                 name: factor.clone(),
                 shape: vec![],
-                values: Values::Constant(scale as f32),
+                values: Values::Constant(scale),
             });
             self.push("Mul", &scaled, vec![inputs[1].clone(), factor], vec![]);
             self.describe(&scaled, node.shape);
@@ -271,6 +272,7 @@ impl<'a> Emitter<'a> {
             name: name.into(),
             op_type: op_type.into(),
             attribute,
+            ..Default::default()
         });
     }
 
@@ -303,6 +305,7 @@ pub(super) fn value_info(name: &str, shape: Shape, batch: Batch) -> ValueInfoPro
         name: name.into(),
         r#type: Some(TypeProto {
             tensor_type: Some(tensor),
+            ..Default::default()
         }),
     }
 }

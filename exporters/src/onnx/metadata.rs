@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::proto::StringStringEntryProto;
-use super::{BatchNorm, ExportOptions, Output};
+use super::{BatchNorm, ExportOptions, Output, Precision};
 use crate::net::{Net, NetError, NetOptions};
 use crate::weights::{Source, Weights};
 use crate::zoo::{self, ZooError};
@@ -15,6 +15,7 @@ pub(super) fn entries(
     net: &Net,
     weights: &Weights,
     options: &ExportOptions,
+    sha256: &str,
 ) -> Vec<StringStringEntryProto> {
     let asked = net.options();
     let size = format!("{}x{}", asked.image_height, asked.image_width);
@@ -29,7 +30,8 @@ pub(super) fn entries(
         ("incept.classes", asked.classes.to_string()),
         ("incept.output", options.output.to_string()),
         ("incept.batch_norm", options.batch_norm.to_string()),
-        ("incept.weights.sha256", weights.sha256()),
+        ("incept.precision", options.precision.precision.to_string()),
+        ("incept.weights.sha256", sha256.into()),
         ("incept.input.name", INPUT_NAME.into()),
         ("incept.input.layout", "NCHW".into()),
         ("incept.input.color", "RGB".into()),
@@ -61,6 +63,8 @@ pub struct NetworkFacts {
     pub batch_norm: BatchNorm,
     /// Which value it puts out.
     pub output: Output,
+    /// What its weights are stored and its layers computed in.
+    pub precision: Precision,
     /// SHA-256 of its weights, see [`Weights::sha256`].
     pub weights_sha256: String,
     /// The seed, where its weights were generated.
@@ -88,6 +92,9 @@ impl NetworkFacts {
             options: serde_json::from_str(entry("incept.options")?).ok()?,
             batch_norm: entry("incept.batch_norm")?.parse().ok()?,
             output: entry("incept.output")?.parse().ok()?,
+            // Files from before there was a choice do not say.
+            precision: entry("incept.precision")
+                .map_or(Some(Precision::Fp32), |precision| precision.parse().ok())?,
             weights_sha256: entry("incept.weights.sha256")?.clone(),
             seed: entry("incept.weights.seed").and_then(|seed| seed.parse().ok()),
         })

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::PrecisionOptions;
+
 /// The oldest operator set incept writes: Softmax and the rest mean the same from here on.
 pub const OLDEST_OPSET: u32 = 13;
 
@@ -118,6 +120,8 @@ pub struct ExportOptions {
     pub output: Output,
     /// Folded or kept.
     pub batch_norm: BatchNorm,
+    /// What weights are stored and layers computed in.
+    pub precision: PrecisionOptions,
 }
 
 impl Default for ExportOptions {
@@ -127,6 +131,7 @@ impl Default for ExportOptions {
             batch: Batch::default(),
             output: Output::default(),
             batch_norm: BatchNorm::default(),
+            precision: PrecisionOptions::default(),
         }
     }
 }
