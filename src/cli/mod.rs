@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod failure;
 mod info;
+mod inspect;
 mod list;
 mod network;
 mod output;
@@ -45,6 +46,7 @@ enum Command {
     List(list::Arguments),
     Info(info::Arguments),
     Export(export::Arguments),
+    Inspect(inspect::Arguments),
     Check(check::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),

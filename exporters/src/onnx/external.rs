@@ -1,6 +1,7 @@
 //! Models whose tensors lie in files beside them: found, checked, and put into one model in memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -78,12 +79,19 @@ impl LoadError {
 }
 
 /// A model with all its tensors.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Model {
     /// The model; where its tensors lie in other files, a copy that holds them.
     pub bytes: Bytes,
     /// The other files.
     pub data_files: Vec<PathBuf>,
+}
+
+impl fmt::Debug for Model {
+    /// What it is, not its bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Model({} bytes, {:?})", self.bytes.len(), self.data_files)
+    }
 }
 
 impl Model {
@@ -98,8 +106,14 @@ impl Model {
             source,
         };
         let model = ModelProto::decode(bytes.clone()).map_err(|error| failed(error.into()))?;
-        let initializers = model.graph.map(|graph| graph.initializer).unwrap_or_default();
-        if initializers.iter().all(|tensor| tensor.data_location != EXTERNAL) {
+        let initializers = model
+            .graph
+            .map(|graph| graph.initializer)
+            .unwrap_or_default();
+        if initializers
+            .iter()
+            .all(|tensor| tensor.data_location != EXTERNAL)
+        {
             return Ok(Self {
                 bytes,
                 data_files: vec![],
@@ -142,11 +156,14 @@ impl Reference {
         (tensor.data_location == EXTERNAL).then(|| {
             let entry = |key: &str| {
                 let mut entries = tensor.external_data.iter();
-                entries.find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+                entries
+                    .find(|entry| entry.key == key)
+                    .map(|entry| entry.value.as_str())
             };
             let number = |key: &str| {
                 let parsed = entry(key).map(|text| {
-                    text.parse().map_err(|_| format!("{key}: expected a number, found `{text}`"))
+                    text.parse()
+                        .map_err(|_| format!("{key}: expected a number, found `{text}`"))
                 });
                 parsed.transpose()
             };
@@ -171,7 +188,9 @@ pub(super) fn location(data: &Path, model: &Path) -> Result<String, ExportError>
     // What does not exist yet lies where its folder does.
     let resolved = |path: &Path| {
         fs::canonicalize(path).or_else(|_| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
             Ok::<_, std::io::Error>(folder.join(path.file_name().unwrap_or_default()))
         })
@@ -186,7 +205,8 @@ pub(super) fn location(data: &Path, model: &Path) -> Result<String, ExportError>
     }
     let folder = from.parent().unwrap_or(Path::new("/"));
     let inside = to.strip_prefix(folder);
-    let inside = inside.map_err(|_| refused("a file in the model's folder or below: readers refuse any other"))?;
+    let inside = inside
+        .map_err(|_| refused("a file in the model's folder or below: readers refuse any other"))?;
     let parts: Option<Vec<&str>> = inside.iter().map(|part| part.to_str()).collect();
     parts
         .map(|parts| parts.join("/"))
@@ -237,19 +257,28 @@ impl<'a> DataFolder<'a> {
         let elements = super::inspect::elements(&tensor.dims).map_err(failed)?;
         let needed = data_type::bytes(tensor.data_type, elements).ok_or_else(|| {
             let name = data_type::type_name(tensor.data_type);
-            failed(format!("{elements} numbers of {name}: expected a type with numbers of one size"))
+            failed(format!(
+                "{elements} numbers of {name}: expected a type with numbers of one size"
+            ))
         })?;
         if let Some(found) = reference.length.filter(|found| *found != needed) {
-            return Err(failed(format!("length: expected {needed} bytes for its shape, found {found}")));
+            return Err(failed(format!(
+                "length: expected {needed} bytes for its shape, found {found}"
+            )));
         }
         let contents = self.open(&reference.location).map_err(failed)?;
-        let end = offset.checked_add(needed).filter(|end| *end <= contents.len() as u64);
+        let end = offset
+            .checked_add(needed)
+            .filter(|end| *end <= contents.len() as u64);
         let Some(end) = end else {
             let found = contents.len();
-            return Err(failed(format!("expected {needed} bytes from there on, found a file of {found}")));
+            return Err(failed(format!(
+                "expected {needed} bytes from there on, found a file of {found}"
+            )));
         };
         if needed > 0 {
-            self.taken.push((location, offset, end, tensor.name.clone()));
+            self.taken
+                .push((location, offset, end, tensor.name.clone()));
         }
         // Both lie within the contents' length.
         Ok(Some(contents.slice(offset as usize..end as usize)))
@@ -261,7 +290,9 @@ impl<'a> DataFolder<'a> {
             return Ok(contents.clone());
         }
         let relative = Path::new(location);
-        let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        let plain = relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         if location.is_empty() || !plain || location.contains(['\\', '\0']) {
             return Err("expected a path from the model's folder, without `..`".into());
         }
@@ -273,7 +304,8 @@ impl<'a> DataFolder<'a> {
         if !resolved.is_file() {
             return Err("expected a regular file".into());
         }
-        let contents = files::map(&resolved).map_err(|error| format!("cannot be read: {}", error.source))?;
+        let contents =
+            files::map(&resolved).map_err(|error| format!("cannot be read: {}", error.source))?;
         let file = (resolved, contents.clone());
         self.files.insert(location.into(), file);
         Ok(contents)
@@ -301,7 +333,11 @@ impl<'a> DataFolder<'a> {
 }
 
 /// The same model with these values in its initializers, in their order; every other byte stays as it was.
-fn with_values(bytes: &Bytes, values: &[Option<Bytes>], total: u64) -> Result<Vec<u8>, DecodeError> {
+fn with_values(
+    bytes: &Bytes,
+    values: &[Option<Bytes>],
+    total: u64,
+) -> Result<Vec<u8>, DecodeError> {
     // Lengths change, and of each tensor a few bytes go and a few come: never as many as a hundred.
     let mut whole = Vec::with_capacity(total as usize + 100 * values.len() + 64);
     let mut values = values.iter();
@@ -391,7 +427,13 @@ pub(super) fn tensors_of(graph: &GraphProto) -> Vec<&TensorProto> {
     let mut found: Vec<&TensorProto> = graph.initializer.iter().collect();
     for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
         found.extend(attribute.t.iter().chain(&attribute.tensors));
-        found.extend(attribute.g.iter().chain(&attribute.graphs).flat_map(tensors_of));
+        found.extend(
+            attribute
+                .g
+                .iter()
+                .chain(&attribute.graphs)
+                .flat_map(tensors_of),
+        );
     }
     found
 }

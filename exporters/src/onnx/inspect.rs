@@ -190,16 +190,31 @@ impl Inspection {
             }));
         }
         let parameters = count(&parameters_of(&graph)).map_err(failed)?;
-        let stored: Vec<&TensorProto> = tensors_of(&graph).into_iter().skip(graph.initializer.len()).collect();
+        let stored: Vec<&TensorProto> = tensors_of(&graph)
+            .into_iter()
+            .skip(graph.initializer.len())
+            .collect();
         let constants = count(&stored).map_err(failed)?;
         let mut operators = BTreeMap::new();
         operators_of(&graph.node, &mut operators);
-        model.functions.iter().for_each(|function| operators_of(&function.node, &mut operators));
+        model
+            .functions
+            .iter()
+            .for_each(|function| operators_of(&function.node, &mut operators));
         let metadata: BTreeMap<String, String> = entries(&model.metadata_props);
-        let names: std::collections::HashSet<&str> =
-            graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let inputs = graph.input.iter().filter(|value| !names.contains(value.name.as_str()));
-        let producer = [model.producer_name.as_str(), model.producer_version.as_str()];
+        let names: std::collections::HashSet<&str> = graph
+            .initializer
+            .iter()
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        let inputs = graph
+            .input
+            .iter()
+            .filter(|value| !names.contains(value.name.as_str()));
+        let producer = [
+            model.producer_name.as_str(),
+            model.producer_version.as_str(),
+        ];
         let network = NetworkFacts::parse(&metadata);
         Ok(Self {
             schema: "incept.inspect/1".into(),
@@ -208,15 +223,26 @@ impl Inspection {
             producer: producer.join(" ").trim().into(),
             model_version: model.model_version,
             graph: graph.name.clone(),
-            opsets: model.opset_import.iter().map(|set| OpsetImport {
-                domain: domain(&set.domain).into(),
-                version: set.version,
-            }).collect(),
+            opsets: model
+                .opset_import
+                .iter()
+                .map(|set| OpsetImport {
+                    domain: domain(&set.domain).into(),
+                    version: set.version,
+                })
+                .collect(),
             inputs: inputs.map(ValueType::read).collect(),
             outputs: graph.output.iter().map(ValueType::read).collect(),
             nodes: operators.values().sum(),
-            operators: operators.into_iter().map(|(operator, count)| OperatorCount { operator, count }).collect(),
-            functions: model.functions.iter().map(|function| full_name(&function.domain, &function.name)).collect(),
+            operators: operators
+                .into_iter()
+                .map(|(operator, count)| OperatorCount { operator, count })
+                .collect(),
+            functions: model
+                .functions
+                .iter()
+                .map(|function| full_name(&function.domain, &function.name))
+                .collect(),
             parameters,
             constants,
             external_data: external_files(&graph, path)?,
@@ -247,7 +273,9 @@ fn contract(metadata: &BTreeMap<String, String>) -> Option<BTreeMap<String, Stri
 
 fn entries(entries: &[StringStringEntryProto]) -> BTreeMap<String, String> {
     let entries = entries.iter();
-    entries.map(|entry| (entry.key.clone(), entry.value.clone())).collect()
+    entries
+        .map(|entry| (entry.key.clone(), entry.value.clone()))
+        .collect()
 }
 
 fn domain(domain: &str) -> &str {
@@ -277,7 +305,9 @@ fn operators_of(nodes: &[NodeProto], operators: &mut BTreeMap<String, usize>) {
 pub(super) fn elements(dims: &[i64]) -> Result<u64, String> {
     let size = |total: u64, &size: &i64| total.checked_mul(u64::try_from(size).ok()?);
     let elements = dims.iter().try_fold(1, size);
-    elements.ok_or_else(|| format!("shape {dims:?}: expected sizes from 0 up, and fewer numbers than 2^64"))
+    elements.ok_or_else(|| {
+        format!("shape {dims:?}: expected sizes from 0 up, and fewer numbers than 2^64")
+    })
 }
 
 /// Bytes of a tensor's values, found in the file where its type does not tell.
@@ -290,7 +320,8 @@ fn bytes_of(tensor: &TensorProto) -> Result<(u64, u64), ReadError> {
     match data_type::bits(tensor.data_type) {
         Some(_) => {
             let bytes = data_type::bytes(tensor.data_type, elements);
-            let bytes = bytes.ok_or_else(|| failed(format!("{elements} numbers have more than 2^64 bytes")))?;
+            let bytes = bytes
+                .ok_or_else(|| failed(format!("{elements} numbers have more than 2^64 bytes")))?;
             Ok((elements, bytes))
         }
         None => {
@@ -335,7 +366,9 @@ fn external_files(graph: &GraphProto, path: &Path) -> Result<Vec<ExternalFile>, 
             Some(folder) => folder,
             none => none.insert(DataFolder::new(path)?),
         };
-        let location = reference.map(|reference| reference.location).unwrap_or_default();
+        let location = reference
+            .map(|reference| reference.location)
+            .unwrap_or_default();
         let file = files.entry(location.clone()).or_insert(ExternalFile {
             location,
             tensors: 0,
@@ -361,7 +394,10 @@ fn stored_tensors(graph: &GraphProto, path: &Path) -> Result<Vec<StoredTensor>, 
                     Some(folder) => folder,
                     none => none.insert(DataFolder::new(path)?),
                 };
-                Some((reference.map(|r| r.location).unwrap_or_default(), folder.values(tensor)?))
+                Some((
+                    reference.map(|r| r.location).unwrap_or_default(),
+                    folder.values(tensor)?,
+                ))
             }
             None => None,
         };

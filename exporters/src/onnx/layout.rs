@@ -220,12 +220,7 @@ fn bytes(stored: &Stored) -> u64 {
 }
 
 /// The model's fields behind the graph, with this hash of the weights.
-pub(super) fn tail(
-    net: &Net,
-    weights: &Weights,
-    options: &ExportOptions,
-    sha256: &str,
-) -> Vec<u8> {
+pub(super) fn tail(net: &Net, weights: &Weights, options: &ExportOptions, sha256: &str) -> Vec<u8> {
     let metadata = ModelProto {
         metadata_props: metadata::entries(net, weights, options, sha256),
         ..Default::default()

@@ -36,7 +36,8 @@ pub use data_type::type_name;
 pub use error::ExportError;
 pub use external::{LoadError, Model};
 pub use inspect::{
-    Constants, ExternalFile, Inspection, OperatorCount, OpsetImport, StoredTensor, TypedCount, ValueType,
+    Constants, ExternalFile, Inspection, OperatorCount, OpsetImport, StoredTensor, TypedCount,
+    ValueType,
 };
 pub use manifest::{Manifest, ManifestTensor, Provenance, WrittenFile};
 pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};

@@ -105,7 +105,10 @@ impl PrecisionOptions {
         if self.precision == Precision::Bf16 && self.native_bfloat16 {
             (22, "bfloat16 in convolutions and pools")
         } else if half && batch_norm == BatchNorm::Kept {
-            (15, "batch normalisation of float16 values with float32 statistics")
+            (
+                15,
+                "batch normalisation of float16 values with float32 statistics",
+            )
         } else {
             (OLDEST_OPSET, "")
         }
@@ -115,7 +118,11 @@ impl PrecisionOptions {
         let (needed, what) = self.oldest_opset(batch_norm);
         if opset < needed {
             let found = opset;
-            return Err(ExportError::OpsetTooOld { found, what, needed });
+            return Err(ExportError::OpsetTooOld {
+                found,
+                what,
+                needed,
+            });
         }
         Ok(())
     }
@@ -207,7 +214,11 @@ impl PrecisionReport {
         let mut lost: Vec<&TensorRounding> = self.tensors.iter().filter(|t| t.lost()).collect();
         let share = |count: u64, tensor: &TensorRounding| count as f64 / tensor.elements as f64;
         let key = |t: &TensorRounding| [t.clamped, t.underflows, t.subnormals].map(|n| share(n, t));
-        lost.sort_by(|a, b| key(b).partial_cmp(&key(a)).unwrap_or(std::cmp::Ordering::Equal));
+        lost.sort_by(|a, b| {
+            key(b)
+                .partial_cmp(&key(a))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
         lost
     }
 }

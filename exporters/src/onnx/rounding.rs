@@ -106,7 +106,9 @@ impl Half for f16 {
     const LARGEST_SUBNORMAL: u16 = 0x03ff;
 
     fn round(values: &[f32], rounded: &mut [u16]) {
-        rounded.reinterpret_cast_mut::<f16>().convert_from_f32_slice(values);
+        rounded
+            .reinterpret_cast_mut::<f16>()
+            .convert_from_f32_slice(values);
     }
 
     fn value(bits: u16) -> f64 {
@@ -119,7 +121,9 @@ impl Half for bf16 {
     const LARGEST_SUBNORMAL: u16 = 0x007f;
 
     fn round(values: &[f32], rounded: &mut [u16]) {
-        rounded.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(values);
+        rounded
+            .reinterpret_cast_mut::<bf16>()
+            .convert_from_f32_slice(values);
     }
 
     fn value(bits: u16) -> f64 {
@@ -148,7 +152,9 @@ fn half<'a, T: Half>(numbers: &Numbers<'_>) -> (Encoded<'a>, Rounding) {
         Numbers::Plain(values) => scaled(values, 1.0),
         Numbers::Scaled { weight, factors } => {
             let filters = weight.chunks_exact(per_filter(weight.len(), factors.len()));
-            filters.zip(factors).for_each(|(filter, &factor)| scaled(filter, factor));
+            filters
+                .zip(factors)
+                .for_each(|(filter, &factor)| scaled(filter, factor));
         }
         Numbers::Computed(values) => {
             for values in values.chunks(BLOCK) {

@@ -276,7 +276,11 @@ impl<'a> Export<'a> {
     }
 
     /// Writes the model; with `kept`, the tensors have been computed already.
-    fn model(&mut self, writer: &mut (impl Write + Send), kept: Option<Small>) -> Result<(), StreamError> {
+    fn model(
+        &mut self,
+        writer: &mut (impl Write + Send),
+        kept: Option<Small>,
+    ) -> Result<(), StreamError> {
         self.layout.start(writer)?;
         match kept {
             None => self.tensors(|_, tensor, values| {
@@ -309,7 +313,11 @@ impl<'a> Export<'a> {
         let export = &*self;
         let mut outcome = Outcome::default();
         let mut take = |outcome: &mut Outcome<'a>, (index, computed): (usize, Computed<'a>)| {
-            sink(index, &export.layout.tensors[index], computed.encoded.bytes())?;
+            sink(
+                index,
+                &export.layout.tensors[index],
+                computed.encoded.bytes(),
+            )?;
             outcome.digests.extend(computed.source);
             outcome.roundings.push(computed.rounding);
             outcome.stored.extend(computed.stored);
@@ -322,15 +330,29 @@ impl<'a> Export<'a> {
             next = window.end;
             let compute = |index| Ok((index, export.compute(&export.layout.tensors[index])?));
             let (computed, written) = rayon::join(
-                || window.into_par_iter().map(compute).collect::<Result<_, ExportError>>(),
-                || ready.drain(..).try_for_each(|tensor| take(&mut outcome, tensor)),
+                || {
+                    window
+                        .into_par_iter()
+                        .map(compute)
+                        .collect::<Result<_, ExportError>>()
+                },
+                || {
+                    ready
+                        .drain(..)
+                        .try_for_each(|tensor| take(&mut outcome, tensor))
+                },
             );
             written?;
             ready = computed?;
         }
-        ready.drain(..).try_for_each(|tensor| take(&mut outcome, tensor))?;
+        ready
+            .drain(..)
+            .try_for_each(|tensor| take(&mut outcome, tensor))?;
 
-        let others = export.weights.iter().filter(|(name, _)| !outcome.digests.contains_key(name));
+        let others = export
+            .weights
+            .iter()
+            .filter(|(name, _)| !outcome.digests.contains_key(name));
         let others: Vec<_> = others.collect();
         let digests = others.into_par_iter().map(|(name, tensor)| {
             let values = tensor.values();
@@ -405,7 +427,12 @@ impl<'a> Export<'a> {
             let (_, rounding) = encode(numbers, tensor.stored.element_type);
             (rounding.overflows > 0).then(|| tensor_rounding(tensor, &rounding))
         };
-        let tensors = self.layout.tensors.par_iter().filter_map(rounding).collect();
+        let tensors = self
+            .layout
+            .tensors
+            .par_iter()
+            .filter_map(rounding)
+            .collect();
         ExportError::Overflow {
             precision: self.options.precision.precision,
             tensors,
@@ -444,14 +471,16 @@ impl<'a> Export<'a> {
         });
         let tensors = tensors.collect();
         let sha256 = self.weights.combine(&self.outcome.digests);
-        let entries =
-            super::metadata::entries(self.net, self.weights, self.options, &sha256);
+        let entries = super::metadata::entries(self.net, self.weights, self.options, &sha256);
         Manifest {
             schema: "incept.manifest/1".into(),
             provenance,
             ir_version: layout::ir_version(self.options.opset),
             opset: self.options.opset,
-            metadata: entries.into_iter().map(|entry| (entry.key, entry.value)).collect(),
+            metadata: entries
+                .into_iter()
+                .map(|entry| (entry.key, entry.value))
+                .collect(),
             files,
             tensors,
             precision: self.precision(),
@@ -484,7 +513,10 @@ impl<W: Write> Counted<W> {
         WrittenFile {
             path,
             bytes: self.bytes,
-            sha256: self.hash.map(|hash| hex(&hash.finalize())).unwrap_or_default(),
+            sha256: self
+                .hash
+                .map(|hash| hex(&hash.finalize()))
+                .unwrap_or_default(),
         }
     }
 }

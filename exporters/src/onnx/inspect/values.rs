@@ -40,7 +40,10 @@ pub(super) fn digest(tensor: &TensorProto, expected: u64) -> Result<Option<[u8; 
         }
     }
     if values.bytes != expected {
-        return Err(format!("expected {expected} bytes of values for its shape, found {}", values.bytes));
+        return Err(format!(
+            "expected {expected} bytes of values for its shape, found {}",
+            values.bytes
+        ));
     }
     Ok(Some(values.hash.finalize().into()))
 }

@@ -39,7 +39,10 @@ fn tensors_beyond_two_gigabytes_need_a_data_file_and_get_one() {
             assert!(tensor.bytes < SMALL, "{name}");
             continue;
         };
-        assert!(offset >= end && offset - end < ALIGNMENT, "{name} begins at {offset}");
+        assert!(
+            offset >= end && offset - end < ALIGNMENT,
+            "{name} begins at {offset}"
+        );
         assert_eq!(offset % ALIGNMENT, 0, "{name}");
         end = offset + tensor.bytes;
         let message = TensorProto::decode(tensor.header.as_slice()).unwrap();

@@ -59,7 +59,11 @@ pub(in crate::onnx) fn convert(
         half: number_of(options.precision.element_type()),
         emulated: options.precision == Precision::Bf16 && !options.native_bfloat16,
         interface,
-        outputs: graph.output.iter().map(|value| value.name.clone()).collect(),
+        outputs: graph
+            .output
+            .iter()
+            .map(|value| value.name.clone())
+            .collect(),
         nodes: Vec::with_capacity(2 * nodes.len()),
         ..Pass::default()
     };
@@ -68,8 +72,13 @@ pub(in crate::onnx) fn convert(
         pass.values.insert(value.name.clone(), known);
     }
     for tensor in &initializers {
-        let sizes = tensor.shape.iter().map(|&size| Dimension::Value(size as i64));
-        let dim = sizes.map(|size| DimensionProto { value: Some(size) }).collect();
+        let sizes = tensor
+            .shape
+            .iter()
+            .map(|&size| Dimension::Value(size as i64));
+        let dim = sizes
+            .map(|size| DimensionProto { value: Some(size) })
+            .collect();
         let known = (FLOAT, Some(TensorShapeProto { dim }));
         pass.tensors.insert(tensor.name.clone(), known);
     }
@@ -80,7 +89,9 @@ pub(in crate::onnx) fn convert(
     graph.value_info = pass.described;
     let tensors = pass.tensors;
     let stored = |initializer: Initializer| {
-        let half = tensors.get(&initializer.name).is_some_and(|(found, _)| *found != FLOAT);
+        let half = tensors
+            .get(&initializer.name)
+            .is_some_and(|(found, _)| *found != FLOAT);
         let element_type = match half {
             true => options.precision.element_type(),
             false => ElementType::Float32,
@@ -124,7 +135,11 @@ impl Pass {
         let goes_on = reads_half && (moves || GOES_ON.contains(&op));
         let in_half = goes_on || BEGINS.contains(&op);
         let rounded = if in_half { self.half } else { FLOAT };
-        let computed = if self.emulated && !moves { FLOAT } else { rounded };
+        let computed = if self.emulated && !moves {
+            FLOAT
+        } else {
+            rounded
+        };
         // Statistics rounded to float16 would lose small variances: normalisation takes them as float32.
         let rounds_tensors = in_half && op != "BatchNormalization";
         for input in &mut node.input {
@@ -145,7 +160,11 @@ impl Pass {
                 node.output.push(name);
                 continue;
             }
-            let wanted = if self.outputs.contains(&name) { self.interface } else { rounded };
+            let wanted = if self.outputs.contains(&name) {
+                self.interface
+            } else {
+                rounded
+            };
             let mut types = vec![computed, rounded, wanted];
             types.dedup();
             let names: Vec<String> = (1..=types.len())
@@ -172,11 +191,13 @@ impl Pass {
                 let node = cast_node(&names[step - 1], called, name, element_type);
                 self.nodes.push(node);
             }
-            self.values.insert(called.clone(), (element_type, shape.clone()));
+            self.values
+                .insert(called.clone(), (element_type, shape.clone()));
             self.describe(called, name);
             // What has not been rounded yet is nobody else's to read.
             if called == &alias(name, element_type) {
-                self.casts.insert((name.into(), element_type), called.clone());
+                self.casts
+                    .insert((name.into(), element_type), called.clone());
             }
         }
         if in_half {
@@ -185,7 +206,10 @@ impl Pass {
     }
 
     fn is_float(&self, value: &str) -> bool {
-        let found = self.values.get(value).map(|(element_type, _)| *element_type);
+        let found = self
+            .values
+            .get(value)
+            .map(|(element_type, _)| *element_type);
         found.is_some_and(|found| found == FLOAT || found == self.half)
     }
 

@@ -48,7 +48,13 @@ fn hard_cases(infinity: u16, number: impl Fn(u16) -> f64) -> Vec<f64> {
         let middle = low + (high - low) / 2.0;
         for value in [low, middle] {
             let nudge = (high - low) * 2f64.powi(-20);
-            cases.extend([value, value.next_up(), value.next_down(), value + nudge, -value]);
+            cases.extend([
+                value,
+                value.next_up(),
+                value.next_down(),
+                value + nudge,
+                -value,
+            ]);
             cases.extend([(value as f32).next_up(), (value as f32).next_down()].map(f64::from));
         }
     }
@@ -78,7 +84,10 @@ fn rounds_as_by_search<T: Half>(mantissa_bits: u32, bias: i32) {
         let expected = nearest_by_search(value, T::INFINITY, number);
         let overflow = expected & 0x7fff == T::INFINITY;
         let expected = expected - u16::from(overflow);
-        assert_eq!(found, expected, "{value:e}: expected {expected:#x}, found {found:#x}");
+        assert_eq!(
+            found, expected,
+            "{value:e}: expected {expected:#x}, found {found:#x}"
+        );
         let lossy = number(expected & 0x7fff) != value.abs();
         zeros += u64::from(expected & 0x7fff == 0 && value != 0.0);
         overflows += u64::from(overflow);
@@ -116,7 +125,10 @@ fn a_tensor_is_rounded_filter_by_filter() {
     let weight: Vec<f32> = (0..5000).map(|n| n as f32 * 0.37 - 900.0).collect();
     let factors = vec![1.0 / 3.0, -1e-9];
     let (encoded, rounding) = encode(
-        Numbers::Scaled { weight: Cow::Borrowed(&weight), factors: factors.clone() },
+        Numbers::Scaled {
+            weight: Cow::Borrowed(&weight),
+            factors: factors.clone(),
+        },
         ElementType::Float16,
     );
     let found: &[u16] = bytemuck::cast_slice(encoded.bytes());
