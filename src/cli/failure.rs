@@ -75,6 +75,7 @@ failures!(
     incept_exporters::files::FileError,
     incept_exporters::net::NetError,
     incept_exporters::onnx::ExportError,
+    incept_exporters::onnx::LoadError,
     incept_exporters::weights::WeightsError,
     incept_exporters::weights::import::OpenError,
     incept_exporters::zoo::ZooError,

@@ -8,6 +8,7 @@ mod eval;
 mod export;
 mod failure;
 mod info;
+mod inspect;
 mod list;
 mod network;
 mod output;
@@ -48,6 +49,7 @@ enum Command {
     Info(info::Arguments),
     Draw(draw::Arguments),
     Export(export::Arguments),
+    Inspect(inspect::Arguments),
     Check(check::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Info(arguments) => info::run(&arguments),
         Command::Draw(arguments) => draw::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use incept_exporters::files::{self, FileError};
+use incept_exporters::files::FileError;
 use incept_exporters::net::{Net, NodeId};
-use incept_exporters::onnx::Bytes;
-use incept_exporters::onnx::{self, ModelFacts, Output, ReadError, RebuildError};
+use incept_exporters::onnx::{self, LoadError, Model, ModelFacts, Output, ReadError, RebuildError};
 #[cfg(feature = "torch")]
 use incept_exporters::weights::Weights;
 use incept_exporters::weights::{WeightsError, load};
@@ -57,6 +56,9 @@ pub enum ParityError {
     /// The model or a result cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The model cannot be loaded with its data.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The model is not ONNX.
     #[error("cannot read the model `{}`", path.display())]
     Model {
@@ -112,6 +114,7 @@ impl ParityError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
+            Self::Load(error) => error.hint(),
             Self::Model { source, .. } => source.hint(),
             Self::Foreign { .. } => {
                 Some("`incept check` takes models that `incept export` wrote".into())
@@ -188,7 +191,8 @@ pub fn check(
     options: &CheckOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<ParityReport, ParityError> {
-    let bytes: Bytes = files::read(model)?.into();
+    let loaded = Model::load(model)?;
+    let bytes = loaded.bytes;
     let facts = ModelFacts::read(&bytes).map_err(|source| ParityError::Model {
         path: model.into(),
         source,
@@ -213,6 +217,10 @@ pub fn check(
 
     let mut provenance = Provenance::of_this_run();
     provenance.add_file(model)?;
+    loaded
+        .data_files
+        .iter()
+        .try_for_each(|file| provenance.add_file(file))?;
     let mut notes = vec![];
     let mut oracle = Oracle::new(&net, network, model, options, &mut provenance, &mut notes)?;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::recipe::FRACTIONS;
-use super::{ExportError, Labels, Recipe};
+use super::{ExportError, Labels, PrecisionOptions, Recipe};
 use crate::net::Net;
 
 /// The oldest operator set incept writes: Softmax and the rest mean the same from here on.
@@ -197,6 +197,8 @@ pub struct ExportOptions {
     pub recipe: Option<Recipe>,
     /// What the classes are.
     pub labels: Labels,
+    /// What weights are stored and layers computed in.
+    pub precision: PrecisionOptions,
 }
 
 impl Default for ExportOptions {
@@ -211,6 +213,7 @@ impl Default for ExportOptions {
             batch_norm: BatchNorm::default(),
             recipe: None,
             labels: Labels::default(),
+            precision: PrecisionOptions::default(),
         }
     }
 }
@@ -232,6 +235,7 @@ impl ExportOptions {
                 needed: self.input.oldest_opset(),
             });
         }
+        self.precision.check(found, self.batch_norm)?;
         if self.input == Input::ImageOfAnySize && self.image_size == ImageSize::Dynamic {
             return Err(ExportError::Contradiction {
                 first: "--resize".into(),

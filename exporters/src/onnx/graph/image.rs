@@ -189,6 +189,7 @@ impl Nodes<'_> {
             name: name.clone(),
             op_type: op_type.into(),
             attribute,
+            ..Default::default()
         });
         name
     }
