@@ -326,6 +326,153 @@ fn what_cannot_be_read_is_refused_with_name_and_hint() {
     }
 }
 
+/// The records of a golden archive, to be zipped again.
+fn records(name: &str) -> Vec<(String, Vec<u8>)> {
+    let bytes = golden(name);
+    let archive = rawzip::ZipArchive::from_slice(&bytes).unwrap();
+    let record = |entry: rawzip::ZipFileHeaderRecord<'_>| {
+        let name = String::from_utf8(entry.file_path().as_bytes().to_vec()).unwrap();
+        let data = archive.get_entry(entry.wayfinder()).unwrap().data();
+        (name, data.to_vec())
+    };
+    let records = archive.entries().map(|entry| record(entry.unwrap()));
+    records.collect()
+}
+
+/// A stored archive of these records.
+fn zipped(records: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = vec![];
+    let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
+    for (name, content) in records {
+        let (mut entry, config) = archive.new_file(name.as_str()).start().unwrap();
+        let mut writer = config.wrap(&mut entry);
+        std::io::Write::write_all(&mut writer, content).unwrap();
+        let (_, descriptor) = writer.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+    }
+    archive.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn archives_that_pytorch_would_not_write_are_refused() {
+    let records = records("views");
+    let intact = content(&parse(golden("views")).unwrap());
+    assert_eq!(content(&parse(zipped(&records)).unwrap()), intact);
+
+    let with = |name: &str, data: &[u8]| {
+        let mut changed = records.clone();
+        changed.retain(|(other, _)| other != name);
+        changed.push((name.into(), data.to_vec()));
+        zipped(&changed)
+    };
+    let twice = |name: &str| {
+        let mut changed = records.clone();
+        changed.push((name.into(), vec![0; 4]));
+        zipped(&changed)
+    };
+    // The directory lies behind the data: the last place of a text is in it.
+    let listed = |name: &str, offset: isize, byte: u8| {
+        let mut bytes = zipped(&records);
+        let places = bytes.windows(name.len()).enumerate();
+        let (place, _) = places
+            .filter(|(_, part)| *part == name.as_bytes())
+            .last()
+            .unwrap();
+        bytes[place.checked_add_signed(offset).unwrap()] = byte;
+        bytes
+    };
+    let name = "archive/data/0";
+    let cases = [
+        (
+            twice("archive/data/0"),
+            "two records of the archive are called `data/0`",
+        ),
+        (
+            twice("archive/data.pkl"),
+            "expected one `data.pkl` in the archive, found 2",
+        ),
+        (
+            twice("other/data.pkl"),
+            "expected one `data.pkl` in the archive, found 2",
+        ),
+        (
+            with("archive/byteorder", b"middle"),
+            "expected the byte order `little` or `big`, found `middle`",
+        ),
+        (
+            with("archive/version", b"11\n"),
+            "expected a version up to 10, found `11`",
+        ),
+        (
+            with("archive/version", b"-3"),
+            "expected a version up to 10, found `-3`",
+        ),
+        (
+            with("archive/data/0", &[0; 191]),
+            "expected a storage of 192 bytes, found 191",
+        ),
+        (
+            with("archive/data/0", &[0; 193]),
+            "expected a storage of 192 bytes, found 193",
+        ),
+        (
+            with("archive/data.pkl", b""),
+            "expected 1 more bytes of the pickle, found 0",
+        ),
+        (listed(name, -46 + 8, 9), "record `data/0`: is encrypted"),
+        (
+            listed(name, -46 + 10, 93),
+            "expected it stored or deflated, found",
+        ),
+        (
+            listed(name, -46 + 16, 1),
+            "record `data/0`: expected the CRC-32",
+        ),
+        (
+            listed(name, -46 + 24, 1),
+            "record `data/0`: expected 1 bytes, found 192",
+        ),
+        (listed(name, -46 + 42, 1), "record `data/0`: "),
+        (
+            listed(name, -46 + 45, 0x7f),
+            "record `data/0`: unexpected end of file",
+        ),
+        (listed(name, 13, b'9'), "has no record `data/0`"),
+    ];
+    for (bytes, reason) in cases {
+        let (found, _) = malformed(bytes);
+        assert!(
+            found.reason.contains(reason),
+            "expected {reason}, found {found}"
+        );
+    }
+    // A record listed under the name of another: the name where it lies is compared.
+    let mut bytes = listed(name, 13, b'9');
+    let second = b"archive/data/1";
+    let (place, _) = bytes
+        .windows(14)
+        .enumerate()
+        .filter(|(_, part)| part == second)
+        .last()
+        .unwrap();
+    bytes[place + 13] = b'0';
+    let (found, _) = malformed(bytes);
+    assert!(
+        found
+            .reason
+            .contains("is called `archive/data/1` where it lies"),
+        "{found}"
+    );
+}
+
+#[test]
+fn archives_of_pytorch_are_zip64() {
+    // So that the other tests are of that form too.
+    let bytes = golden("types");
+    assert!(bytes.windows(4).any(|part| part == b"PK\x06\x06"));
+}
+
 /// What is in a file, to be compared.
 fn content(checkpoint: &Checkpoint) -> Vec<(String, Vec<usize>, Vec<u8>)> {
     let tensors = checkpoint.tensors.iter();

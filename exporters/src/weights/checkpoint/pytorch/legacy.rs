@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::pickle::{self, Pickle};
 use super::tensors::{Storage, storage};
@@ -30,7 +31,7 @@ pub(super) fn detect(bytes: &[u8]) -> bool {
 /// A file's pickle, and where its storages lie.
 pub(super) struct Legacy {
     pub(super) pickle: Pickle,
-    storages: HashMap<String, Range<usize>>,
+    storages: HashMap<Arc<str>, Range<usize>>,
 }
 
 /// Reads the pickles and finds the storages.
@@ -50,7 +51,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Legacy, Malformed> {
     let pickle = pickle::read(bytes, machine.end)?;
     let keys = pickle::read(bytes, pickle.end)?;
 
-    let mut sizes: HashMap<String, Storage> = HashMap::new();
+    let mut sizes: HashMap<Arc<str>, Storage> = HashMap::new();
     for (_, object) in pickle.heap.iter() {
         // One that cannot be read is told of where a tensor wants it, or where its numbers should be passed over.
         if let Object::Storage { identifier } = object

@@ -16,6 +16,8 @@ mod tensors;
 mod tree;
 mod value;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use self::archive::{Archive, PICKLE};
@@ -82,7 +84,7 @@ fn read_archive(bytes: &Bytes) -> Result<Contents, Malformed> {
         (Some(_), _) => error,
         (None, false) => error.at(record.start.saturating_add(u64::try_from(at).unwrap_or(0))),
         (None, true) => Malformed {
-            reason: format!("{} (at byte {at} of the unfolded `{PICKLE}`)", error.reason),
+            reason: format!("{}, byte {at} of what `{PICKLE}` unfolds to", error.reason),
             ..error.at(record.start)
         },
     };
@@ -101,19 +103,15 @@ fn read_archive(bytes: &Bytes) -> Result<Contents, Malformed> {
         state.notes.push(note.into());
     }
 
-    let name = |storage: &Storage| format!("data/{}", storage.key);
-    let names: Vec<String> = state
-        .tensors
-        .iter()
-        .map(|found| name(&found.storage))
+    let record_name = |key: &str| format!("data/{key}");
+    let storages: BTreeSet<&str> = (state.tensors.iter())
+        .map(|found| found.storage.key.as_ref())
         .collect();
-    let mut all: Vec<&str> = names.iter().map(String::as_str).chain(small).collect();
-    all.sort_unstable();
-    all.dedup();
-    archive.bounded(all.into_iter())?;
+    let names: Vec<String> = storages.into_iter().map(record_name).collect();
+    archive.bounded(names.iter().map(String::as_str).chain(small))?;
     let load = |storage: &Storage| {
         let expected = storage.bytes()?;
-        let record = archive.read(&name(storage))?;
+        let record = archive.read(&record_name(&storage.key))?;
         let found = record.bytes.len();
         if found != expected {
             let reason = format!("expected a storage of {expected} bytes, found {found}");

@@ -1,6 +1,7 @@
 //! A network's state: which dictionary of the file it is, its tensors' names, and what was left out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::tensors::{Found, found};
 use super::tree::{Tree, is_special_tensor};
@@ -19,6 +20,8 @@ const PREFIXES: [&str; 6] = [
 ];
 /// The longest name of a tensor, in bytes: names are joined of keys, which a pickle can repeat in few bytes.
 const LONGEST_NAME: usize = 1024;
+/// Tensors that are read. These networks have about a thousand.
+const MOST_TENSORS: usize = 1 << 16;
 /// Names that are listed in one note.
 const MOST_LISTED: usize = 10;
 /// Calls that are nothing by themselves: they make arguments of others.
@@ -68,13 +71,16 @@ pub(super) fn read(
             .push(format!("read the dictionary `{}`", tree.path(base)));
     }
     if chosen.len() > 1 {
-        let names = listed(chosen.len(), chosen.iter().map(|&node| tree.path(node)));
+        let mut names = Names::default();
+        chosen
+            .iter()
+            .for_each(|&node| names.add(|| tree.path(node)));
         let count = chosen.len();
         state.notes.push(format!(
             "{count} dictionaries hold tensors, and all were read, their own names first: {names}"
         ));
     }
-    let mut others = vec![];
+    let mut others = Names::default();
     for &node in &chosen {
         let Some(before) = tree.path_between(base, node, LONGEST_NAME) else {
             return Err(too_long(&tree.path(node)));
@@ -85,18 +91,19 @@ pub(super) fn read(
     }
     // What the top one holds itself is among the others.
     let unread = tree.states_in(0).into_iter();
-    let unread = unread.filter(|node| *node != 0 && !chosen.contains(node));
+    let unread = unread.filter(|node| *node != 0 && chosen.binary_search(node).is_err());
     for node in unread.take(MOST_LISTED) {
         let (path, count) = (tree.path(node), tree.nodes[node].tensors);
         let note = format!("`{path}` holds tensors as well ({count}), which were not read");
         state.notes.push(note);
     }
     if base != 0 {
-        others.extend(tree.keys_beside(0, base));
+        for key in tree.keys_beside(0, base) {
+            others.add(|| key.printable());
+        }
     }
-    if !others.is_empty() {
-        let names = listed(others.len(), others.into_iter());
-        state.notes.push(format!("left out: {names}"));
+    if others.count > 0 {
+        state.notes.push(format!("left out: {others}"));
     }
     state.notes.extend(uncalled);
     state.strip_prefixes();
@@ -109,12 +116,12 @@ impl State {
         heap: &Heap,
         before: &str,
         entries: &[(Value, Value)],
-        others: &mut Vec<String>,
+        others: &mut Names,
         place: &impl Fn(Malformed, usize) -> Malformed,
     ) -> Result<(), Malformed> {
         for (key, value) in entries {
             let Value::Text(key) = key else {
-                others.push(format!("{before}{}", heap.describe(key)));
+                others.add(|| format!("{before}{}", heap.describe(key)));
                 continue;
             };
             if before.len() + key.len() > LONGEST_NAME {
@@ -128,7 +135,11 @@ impl State {
                     at,
                 }) => {
                     let found = found(heap, &name, (form, arguments, at))
-                        .map_err(|error| place(error, at).in_tensor(&name))?;
+                        .map_err(|error| place(error, at).in_tensor(printable(&name)))?;
+                    if self.tensors.len() == MOST_TENSORS {
+                        let reason = format!("there are more than {MOST_TENSORS} tensors");
+                        return Err(place(Malformed::new(reason), at).in_tensor(printable(&name)));
+                    }
                     self.tensors.push(found);
                 }
                 Some(Object::Uncalled { callable, at }) if is_special_tensor(callable.as_ref()) => {
@@ -136,10 +147,10 @@ impl State {
                     let reason = format!("is made by {maker}, which is not read as weights");
                     let hint = "quantised, sparse and other special tensors: make them plain in PyTorch and save again";
                     return Err(place(Malformed::new(reason), *at)
-                        .in_tensor(name)
+                        .in_tensor(printable(&name))
                         .with_hint(hint));
                 }
-                _ => others.push(name),
+                _ => others.add(|| name),
             }
         }
         Ok(())
@@ -247,14 +258,28 @@ fn no_state(heap: &Heap, root: &Value, uncalled: &[String]) -> Malformed {
     }
 }
 
-fn listed(count: usize, names: impl Iterator<Item = String>) -> String {
-    let shown: Vec<String> = names
-        .take(MOST_LISTED)
-        .map(|name| format!("`{}`", printable(&name)))
-        .collect();
-    let more = match count.saturating_sub(MOST_LISTED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    shown.join(", ") + &more
+/// Names for a note: the first of them, and how many there are. A pickle can have a million of one long name.
+#[derive(Debug, Default)]
+struct Names {
+    shown: Vec<String>,
+    count: usize,
+}
+
+impl Names {
+    fn add(&mut self, name: impl FnOnce() -> String) {
+        if self.shown.len() < MOST_LISTED {
+            self.shown.push(format!("`{}`", printable(&name())));
+        }
+        self.count += 1;
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown.join(", "))?;
+        match self.count - self.shown.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }

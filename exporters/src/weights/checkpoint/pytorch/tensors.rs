@@ -16,7 +16,7 @@ const MOST_DIMENSIONS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Storage {
     /// The name of its record.
-    pub(super) key: String,
+    pub(super) key: Arc<str>,
     pub(super) kind: StorageKind,
     /// Numbers in the whole storage, or bytes where it has no type.
     pub(super) length: usize,
@@ -138,7 +138,7 @@ pub(super) fn storage(heap: &Heap, identifier: Handle) -> Result<(Storage, usize
         )));
     };
     let storage = Storage {
-        key: key.to_string(),
+        key: key.clone(),
         kind: storage_kind(heap, class)?,
         length: count(heap, "storage", length)?,
     };
@@ -274,7 +274,7 @@ pub(super) fn make(
     load: impl Fn(&Storage) -> Result<Bytes, Malformed> + Sync,
     place: impl Fn(Malformed, usize) -> Malformed,
 ) -> Result<BTreeMap<String, Tensor>, Malformed> {
-    let mut wanted: BTreeMap<&str, &Found> = BTreeMap::new();
+    let mut wanted: BTreeMap<&Arc<str>, &Found> = BTreeMap::new();
     for tensor in &found {
         let first = *wanted.entry(&tensor.storage.key).or_insert(tensor);
         if first.storage != tensor.storage {
@@ -285,20 +285,22 @@ pub(super) fn make(
                 tensor.storage.length,
                 tensor.storage.kind
             ));
-            return Err(place(reason, tensor.at).in_tensor(&tensor.name));
+            return Err(place(reason, tensor.at).in_tensor(printable(&tensor.name)));
         }
     }
-    let loaded: BTreeMap<String, Bytes> = wanted
+    let loaded: BTreeMap<Arc<str>, Bytes> = wanted
         .into_par_iter()
         .map(|(key, tensor)| {
-            let bytes = load(&tensor.storage).map_err(|error| error.in_tensor(&tensor.name))?;
-            Ok((key.to_string(), bytes))
+            let bytes =
+                load(&tensor.storage).map_err(|error| error.in_tensor(printable(&tensor.name)))?;
+            Ok((Arc::clone(key), bytes))
         })
         .collect::<Result<_, Malformed>>()?;
     let mut tensors = BTreeMap::new();
     for tensor in found {
-        let failed =
-            |reason: String| place(Malformed::new(reason), tensor.at).in_tensor(&tensor.name);
+        let failed = |reason: String| {
+            place(Malformed::new(reason), tensor.at).in_tensor(printable(&tensor.name))
+        };
         let Some(bytes) = loaded.get(&tensor.storage.key).cloned() else {
             return Err(failed("its storage was not read".into()));
         };

@@ -50,14 +50,15 @@ pub(super) struct Node<'a> {
     leads_to_state: bool,
 }
 
+/// A key of a dictionary, or a place in a sequence.
 #[derive(Clone, Copy)]
-enum Key<'a> {
+pub(super) enum Key<'a> {
     Value(&'a Value),
     Place(usize),
 }
 
 impl Key<'_> {
-    fn printable(self) -> String {
+    pub(super) fn printable(self) -> String {
         match self {
             Self::Value(Value::Text(text)) => printable(text),
             Self::Value(Value::Int(number)) => number.to_string(),
@@ -192,23 +193,24 @@ impl<'a> Tree<'a> {
             .collect()
     }
 
-    /// Keys of a dictionary that do not lead to `taken`, or all where that is none.
-    pub(super) fn keys_beside(&self, node: usize, taken: usize) -> Vec<String> {
-        let mut child = taken;
+    /// The keys of a dictionary besides the one that leads to a node below it.
+    pub(super) fn keys_beside(&self, node: usize, below: usize) -> impl Iterator<Item = Key<'a>> {
+        let mut child = below;
         while let Some((parent, _)) = self.nodes[child].parent
             && parent != node
         {
             child = parent;
         }
-        let Object::Dictionary(entries) = self.nodes[node].object else {
-            return vec![];
+        let entries = match self.nodes[node].object {
+            Object::Dictionary(entries) => entries.as_slice(),
+            _ => &[],
         };
-        let other = |value: &Value| match value {
-            Value::Object(handle) => self.by_handle.get(handle) != Some(&child),
-            _ => true,
+        let leads = move |value: &Value| match value {
+            Value::Object(handle) => self.by_handle.get(handle) == Some(&child),
+            _ => false,
         };
-        let beside = entries.iter().filter(|(_, value)| other(value));
-        beside.map(|(key, _)| Key::Value(key).printable()).collect()
+        let beside = entries.iter().filter(move |(_, value)| !leads(value));
+        beside.map(|(key, _)| Key::Value(key))
     }
 
     /// The path to a node, for a message.

@@ -7,7 +7,7 @@ use crate::weights::Malformed;
 use crate::weights::checkpoint::pytorch::value::{Heap, Object, Value};
 
 /// Values that one pickle may make. A checkpoint of these networks with its optimiser makes some ten thousand.
-const MOST_VALUES: usize = 1 << 21;
+const MOST_VALUES: usize = 1 << 20;
 
 pub(super) struct Machine<'a> {
     pub(super) bytes: &'a [u8],
