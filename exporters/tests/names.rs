@@ -71,6 +71,7 @@ fn holding(tensors: BTreeMap<String, Tensor>) -> Checkpoint {
         tensors,
         notes: vec![],
         metadata: BTreeMap::new(),
+        order: vec![],
     }
 }
 

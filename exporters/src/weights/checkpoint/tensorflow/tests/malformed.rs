@@ -13,6 +13,7 @@ use crate::weights::{Tensor, WeightsError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice::from_ref;
 
 fn said(error: &Malformed, parts: &[&str]) {
     let text = error.to_string();
@@ -263,42 +264,42 @@ fn what_a_v1_file_lists_is_in_it_once_and_whole() {
     let both = listed("w", 1, &[5, 4], &[upper.clone(), lower.clone()]);
     let upper_half = || ("w", upper.clone(), float(8));
     let good = [upper_half(), ("w", lower.clone(), float(12))];
-    assert!(v1::read(&v1_file(std::slice::from_ref(&both), &good)).is_ok());
+    assert!(v1::read(&v1_file(from_ref(&both), &good)).is_ok());
 
     in_v1(&Table::of(&[(b"a", b"")]), &["lists the tensors"]);
     in_v1(&Table::default().finish(), &["lists the tensors"]);
     in_v1(&Table::of(&[(b"", &[0x10, 1])]), &["expected a list"]);
-    let missing = v1_file(std::slice::from_ref(&both), &[upper_half()]);
+    let missing = v1_file(from_ref(&both), &[upper_half()]);
     in_v1(
         &missing,
         &["tensor `w`", "slice [2..5, 0..4] is not in the file"],
     );
-    let unlisted = v1_file(&[listed("w", 1, &[2, 4], &[upper.clone()])], &good);
+    let unlisted = v1_file(&[listed("w", 1, &[2, 4], from_ref(&upper))], &good);
     in_v1(&unlisted, &["found 1 others", "at byte"]);
-    let part = listed("w", 1, &[5, 4], &[upper.clone()]);
+    let part = listed("w", 1, &[5, 4], from_ref(&upper));
     let part = v1_file(&[part], &[upper_half()]);
     in_v1(&part, &["slices of 20 elements in all, found 8"]);
     let overlapping = slice(&[(1, 3), (0, -1)]);
     let twice = listed("w", 1, &[5, 4], &[upper.clone(), overlapping.clone()]);
     let twice = v1_file(&[twice], &[upper_half(), ("w", overlapping, float(12))]);
     in_v1(&twice, &["two slices hold the element [1]"]);
-    let outside = listed("w", 1, &[1, 4], &[upper.clone()]);
+    let outside = listed("w", 1, &[1, 4], from_ref(&upper));
     in_v1(
         &v1_file(&[outside], &[upper_half()]),
         &["within the shape [1, 4]"],
     );
-    let rank = listed("w", 1, &[8], &[upper.clone()]);
+    let rank = listed("w", 1, &[8], from_ref(&upper));
     in_v1(
         &v1_file(&[rank], &[upper_half()]),
         &["within the shape [8]"],
     );
     let short = v1_file(
-        std::slice::from_ref(&both),
+        from_ref(&both),
         &[upper_half(), ("w", lower.clone(), float(11))],
     );
     in_v1(&short, &["tensor `w`", "found 44 bytes"]);
     let all = slice(&[(0, -1)]);
-    let one = |name: &str, dtype| listed(name, dtype, &[2], std::slice::from_ref(&all));
+    let one = |name: &str, dtype| listed(name, dtype, &[2], from_ref(&all));
     let named_twice = [one("w", 1), one("w", 1)];
     let there = [("w", all.clone(), float(2))];
     in_v1(
@@ -306,7 +307,7 @@ fn what_a_v1_file_lists_is_in_it_once_and_whole() {
         &["slice [0..2] is not in the file"],
     );
     for dimensions in [&[-1][..], &[1; 255], &[i64::MIN]] {
-        let odd = listed("w", 1, dimensions, std::slice::from_ref(&all));
+        let odd = listed("w", 1, dimensions, from_ref(&all));
         in_v1(&v1_file(&[odd], &there), &["at most 254 dimensions"]);
     }
     let huge = listed("w", 1, &[1 << 40, 1 << 40], &[slice(&[(0, -1), (0, -1)])]);
@@ -314,7 +315,7 @@ fn what_a_v1_file_lists_is_in_it_once_and_whole() {
     in_v1(&huge, &["tensor `w`", "found 8 bytes"]);
     let far = slice(&[(i64::MAX, i64::MAX)]);
     let far = v1_file(
-        &[listed("w", 1, &[2], std::slice::from_ref(&far))],
+        &[listed("w", 1, &[2], from_ref(&far))],
         &[("w", far, float(2))],
     );
     in_v1(&far, &["within the shape [2]"]);
@@ -335,7 +336,7 @@ fn what_a_v1_file_lists_is_in_it_once_and_whole() {
 fn a_v1_list_of_numbers_is_of_its_type_and_read_in_every_form() {
     let all = slice(&[(0, -1)]);
     let read = |dtype, count: i64, list: Vec<u8>| {
-        let listed = [listed("w", dtype, &[count], std::slice::from_ref(&all))];
+        let listed = [listed("w", dtype, &[count], from_ref(&all))];
         v1::read(&v1_file(&listed, &[("w", all.clone(), list)]))
     };
     let values = |dtype, list: Vec<u8>| {
@@ -377,7 +378,7 @@ fn a_v1_list_of_numbers_is_of_its_type_and_read_in_every_form() {
     failed(1, wrong_type, &["expected float32, found data type 9"]);
     let cut = [&delimited(5, &[0; 8])[..], &[5 << 3 | 2, 100]].concat();
     failed(1, cut, &["field of 100 bytes, found 0"]);
-    let groups = [[3].repeat(200), delimited(5, &[0; 8])].concat();
+    let groups = [[1 << 3 | 3].repeat(200), delimited(5, &[0; 8])].concat();
     failed(1, groups, &["recursion limit"]);
 }
 

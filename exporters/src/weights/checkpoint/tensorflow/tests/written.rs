@@ -18,7 +18,7 @@ pub(super) fn varint(mut value: u64) -> Vec<u8> {
 
 pub(super) fn masked_crc(bytes: &[u8]) -> u32 {
     let crc = crc32c::crc32c(bytes);
-    ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8)
+    crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 /// A field of a message that is itself a message, a text or a packed list.
