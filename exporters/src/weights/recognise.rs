@@ -261,13 +261,17 @@ fn fits_of(
     prefixes.into_iter().filter_map(fit).collect()
 }
 
-/// The network with every tensor it can have.
+/// The network with every tensor it can have: with its auxiliary head, if it has one.
 fn build(entry: &Entry, width_multiplier: f64) -> Result<Net, NetError> {
-    entry.build(&NetOptions {
+    let options = |auxiliary_head| NetOptions {
         width_multiplier,
-        auxiliary_head: true,
+        auxiliary_head,
         ..NetOptions::default()
-    })
+    };
+    match entry.build(&options(true)) {
+        Err(NetError::NoAuxiliaryHead { .. }) => entry.build(&options(false)),
+        built => built,
+    }
 }
 
 /// What stands in the file before the names of the network's first layers; nothing where none of them is there.
