@@ -53,11 +53,11 @@ const ENOUGH: f64 = 0.5;
 /// where the chosen library does not have the chosen network.
 pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised, WeightsError> {
     let mut fits: Vec<Fit> = vec![];
+    let libraries = libraries(checkpoint, choice);
     for entry in zoo::REGISTRY {
         let Ok(net) = build(entry, 1.0) else { continue };
-        for library in Library::ALL {
-            let asked = choice.names.is_none_or(|names| names.library == library);
-            if asked && library.has(entry.name, entry.variant) {
+        for &library in &libraries {
+            if library.has(entry.name, entry.variant) {
                 fits.extend(fits_of(entry, &net, library, checkpoint, choice));
             }
         }
@@ -120,6 +120,21 @@ pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised,
         .filter(chosen)
         .find(|fit| fit.rank(best_chosen).is_eq());
     Ok(first.unwrap_or(best_chosen).recognised(checkpoint))
+}
+
+/// The library chosen, or those that may have written the file; all where none may.
+fn libraries(checkpoint: &Checkpoint, choice: &Choice) -> Vec<Library> {
+    if let Some(names) = choice.names {
+        return vec![names.library];
+    }
+    let may = |library: &Library| {
+        let mut names = checkpoint.tensors.keys();
+        names.any(|name| library.may_have_written(name))
+    };
+    match Library::ALL.into_iter().filter(may).collect::<Vec<_>>() {
+        none if none.is_empty() => Library::ALL.into(),
+        some => some,
+    }
 }
 
 /// Whether a variant is this entry's. Where none is called `published`, all are that were.
@@ -261,13 +276,17 @@ fn fits_of(
     prefixes.into_iter().filter_map(fit).collect()
 }
 
-/// The network with every tensor it can have.
+/// The network with every tensor it can have: with its auxiliary head, if it has one.
 fn build(entry: &Entry, width_multiplier: f64) -> Result<Net, NetError> {
-    entry.build(&NetOptions {
+    let options = |auxiliary_head| NetOptions {
         width_multiplier,
-        auxiliary_head: true,
+        auxiliary_head,
         ..NetOptions::default()
-    })
+    };
+    match entry.build(&options(true)) {
+        Err(NetError::NoAuxiliaryHead { .. }) => entry.build(&options(false)),
+        built => built,
+    }
 }
 
 /// What stands in the file before the names of the network's first layers; nothing where none of them is there.

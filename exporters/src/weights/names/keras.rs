@@ -21,16 +21,21 @@ pub(super) fn has(network: &str, variant: &str) -> bool {
     )
 }
 
+/// Whether a name ends as those of Keras's files do.
+pub(super) fn may_have_written(name: &str) -> bool {
+    let plain = name.split(':').next().unwrap_or(name);
+    plain.ends_with("/kernel") || name.contains("/vars/")
+}
+
 /// Why a tensor that no layer takes may be left out, if it may.
 pub(super) fn ignored(name: &str) -> Option<&'static str> {
     let mut parts = name.split('/');
-    let reason = parts.find_map(|part| match part {
+    parts.find_map(|part| match part {
         "optimizer_weights" | "optimizer" | "_optimizer" => Some("a state of the optimizer"),
         "seed_generator" => Some("the state of dropout's random numbers"),
         "metrics" | "compile_metrics" | "_compile_metrics" => Some("a metric of the training"),
         _ => None,
-    });
-    reason
+    })
 }
 
 /// Binds each tensor of `net` to a name in the file.

@@ -102,6 +102,14 @@ impl Library {
         }
     }
 
+    /// Whether a name ends as this library's do: enough to leave out libraries that cannot have written a file.
+    pub(super) fn may_have_written(self, name: &str) -> bool {
+        match self {
+            Self::Keras => keras::may_have_written(name),
+            _ => name.ends_with(&self.style().mean_of_batch_norm()),
+        }
+    }
+
     fn style(self) -> &'static Style {
         match self {
             Self::Incept => &style::INCEPT,

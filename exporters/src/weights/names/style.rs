@@ -131,6 +131,11 @@ impl Style {
         }
     }
 
+    /// What the name of every batch normalisation's moving mean ends with.
+    pub(super) fn mean_of_batch_norm(&self) -> String {
+        format!("{}{}{}", self.batch_norm, self.separator, self.mean)
+    }
+
     pub(super) fn layout(&self, kind: ParameterKind) -> Layout {
         match kind {
             ParameterKind::ConvolutionWeight if self.channels_last => Layout::ConvolutionHwio,
