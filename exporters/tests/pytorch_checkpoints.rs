@@ -377,7 +377,7 @@ fn archives_that_pytorch_would_not_write_are_refused() {
         let places = bytes.windows(name.len()).enumerate();
         let (place, _) = places
             .filter(|(_, part)| *part == name.as_bytes())
-            .last()
+            .next_back()
             .unwrap();
         bytes[place.checked_add_signed(offset).unwrap()] = byte;
         bytes
@@ -454,7 +454,7 @@ fn archives_that_pytorch_would_not_write_are_refused() {
         .windows(14)
         .enumerate()
         .filter(|(_, part)| part == second)
-        .last()
+        .next_back()
         .unwrap();
     bytes[place + 13] = b'0';
     let (found, _) = malformed(bytes);

@@ -55,7 +55,7 @@ pub(super) enum TensorForm {
     OfType,
 }
 
-/// All objects of a pickle, and the names of what it wanted to call.
+/// All objects of a pickle.
 #[derive(Debug, Default)]
 pub(super) struct Heap {
     objects: Vec<Object>,
