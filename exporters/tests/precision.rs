@@ -331,7 +331,7 @@ fn types_fit_together_and_the_interface_is_float32_unless_asked() {
         for mut options in cases {
             for output in [Output::Logits, Output::Probabilities, Output::Features] {
                 for half_inputs_outputs in [false, true] {
-                    options.output = output;
+                    options.outputs = vec![output];
                     options.precision.half_inputs_outputs = half_inputs_outputs;
                     let what = format!("{network} {options:?}");
                     let graph = graph_of(&net, &weights, &options);
@@ -349,7 +349,7 @@ fn types_fit_together_and_the_interface_is_float32_unless_asked() {
                     // Values are called as in a float32 file, so that layers are found by name.
                     let plain = ExportOptions {
                         precision: PrecisionOptions::default(),
-                        ..options
+                        ..options.clone()
                     };
                     for node in &graph_of(&net, &weights, &plain).node {
                         assert!(

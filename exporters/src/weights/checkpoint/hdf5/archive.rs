@@ -8,10 +8,21 @@ use crate::weights::Malformed;
 /// The record with the weights.
 const WEIGHTS: &[u8] = b"model.weights.h5";
 
-/// Whether these bytes are such an archive.
+/// The record that Keras writes first.
+const FIRST: &[u8] = b"metadata.json";
+/// Where the name of a record begins, in the record.
+const NAME_AT: usize = 30;
+
+/// Whether these bytes are such an archive, as far as that can be told of a file that may be cut off.
 pub(super) fn detect(bytes: &[u8]) -> bool {
     if !bytes.starts_with(b"PK\x03\x04") {
         return false;
+    }
+    if bytes
+        .get(NAME_AT..)
+        .is_some_and(|name| name.starts_with(FIRST))
+    {
+        return true;
     }
     let Ok(zip) = ZipArchive::from_slice(bytes) else {
         return false;

@@ -2,14 +2,18 @@
 //!
 //! | written by | a dataset's path | its name here |
 //! |---|---|---|
-//! | `save_weights("x.h5")`, Keras 1 and 2 | `conv2d_1/conv2d_1/kernel:0` | the same |
-//! | `save("x.h5")`, Keras 2 | `model_weights/conv2d_1/conv2d_1/kernel:0` | `conv2d_1/conv2d_1/kernel:0` |
-//! | `save("x.h5")`, Keras 3 | `model_weights/conv2d_1/conv2d_1/kernel` | `conv2d_1/conv2d_1/kernel` |
-//! | `x.weights.h5` and `x.keras`, Keras 3 | `layers/dense/vars/0`, where `vars` has the attribute `name` | `predictions/0` |
-//! | the same, older versions | `layers/dense/vars/0`, `_layer_checkpoint_dependencies/dense/vars/0` | the same |
+//! | `save_weights("x.h5")` of Keras 2 | `conv2d_1/conv2d_1/kernel:0` | the same |
+//! | `save("x.h5")` of Keras 2 | `model_weights/conv2d_1/conv2d_1/kernel:0` | `conv2d_1/conv2d_1/kernel:0` |
+//! | `save("x.h5")` of Keras 3 | `model_weights/conv2d_1/conv2d_1/kernel` | `conv2d_1/conv2d_1/kernel` |
+//! | `x.weights.h5` and `x.keras` of Keras 3.15 | `layers/dense/vars/0`; `vars` has the attribute `name` | `predictions/0` |
+//! | the same without that attribute, as Keras 2 and the first of Keras 3 write them | `layers/dense/vars/0` | the same |
 //!
-//! In the last two, the path has the layer's class and its place among the model's layers of that class, and the number
-//! its place among the layer's variables: kernel, bias; gamma, beta, moving mean, moving variance, without those it lacks.
+//! A path of the last two has the layer's class and, for all but the first, a number: the layer's place among those of its
+//! class in the model's order. That is another number than the one in a name that Keras counted up, which tells when the layer
+//! was made: of Keras's Inception-v3, `layers/batch_normalization_12` is the layer `batch_normalization_15`. The last number
+//! is a variable's place in its layer: kernel, bias; gamma, beta, moving mean, moving variance, without those it lacks.
+//!
+//! `layer_names` has the model's order too, not that of the numbers: `conv2d_4`, `conv2d_8`, `conv2d_6`, `conv2d_9`.
 
 use std::collections::{BTreeMap, HashSet};
 

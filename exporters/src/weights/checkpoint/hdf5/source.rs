@@ -16,7 +16,7 @@ use crate::weights::Malformed;
 /// Memory that headers, names, and numbers that cannot stay in the file may take: so much, and so many times the file's
 /// length. Weights that were trained shrink by a tenth when they are compressed; zeros may shrink a thousandfold, which is
 /// what the first is for.
-const ALWAYS_ALLOWED: usize = 256 << 20;
+const ALWAYS_ALLOWED: usize = 64 << 20;
 const ALLOWED_TIMES: usize = 8;
 /// Bytes of one object's header. Those of Keras have some hundreds, with the model's description some 100,000.
 const LARGEST_HEADER: usize = 4 << 20;

@@ -153,7 +153,7 @@ fn links_and_numbers_elsewhere_and_bombs_are_refused_by_name() {
         ),
         (
             "bomb",
-            "tensor `kernel`: names and unpacked numbers take more than 256 MiB and 8 times the file",
+            "tensor `kernel`: names and unpacked numbers take more than 64 MiB and 8 times the file",
         ),
         (
             "layer_missing",
@@ -170,11 +170,13 @@ fn links_and_numbers_elsewhere_and_bombs_are_refused_by_name() {
     }
 }
 
-/// Reads what may be anything: there is an answer, and the numbers can be looked at.
+/// Reads what may be anything: there is an answer, and the numbers can be looked at (up to a million: a wrong byte may turn
+/// a few numbers that were never written into many).
 fn survives(bytes: Vec<u8>) -> bool {
     match Checkpoint::parse(Bytes::from(bytes), Path::new("any.h5")) {
         Ok(checkpoint) => {
-            for tensor in checkpoint.tensors.values() {
+            let tensors = checkpoint.tensors.values();
+            for tensor in tensors.filter(|tensor| tensor.elements() < 1 << 20) {
                 assert_eq!(tensor.values().len(), tensor.elements());
             }
             true
@@ -210,6 +212,11 @@ fn a_file_cut_off_at_any_byte_is_an_error() {
     for length in (0..archive.len()).step_by(31) {
         assert!(!survives(archive[..length].to_vec()), "{length} bytes");
     }
+    let found = refusal(archive[..archive.len() / 2].to_vec());
+    assert!(
+        found.starts_with("record `model.weights.h5` of the zip archive: "),
+        "{found}"
+    );
 }
 
 #[test]
