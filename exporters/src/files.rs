@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use memmap2::Mmap;
+use tempfile::{NamedTempFile, TempPath};
 
 /// An I/O failure, with what was being done and the path it was done to.
 #[derive(Debug, thiserror::Error)]
@@ -106,48 +107,128 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
 /// [`FileError`] with the path, whichever step failed.
 pub fn write_whole(
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+    fill: impl FnOnce(&mut Writer<'_>) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let failed = |source| FileError::new("write", path, source);
-    let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    match fs::metadata(&resolved) {
-        Ok(found) if found.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
-        Ok(found) if !found.is_file() => {
-            let mut device = File::options()
-                .write(true)
-                .open(&resolved)
-                .map_err(failed)?;
-            let mut writer = BufWriter::with_capacity(1 << 20, &mut device);
-            return fill(&mut writer)
-                .and_then(|()| writer.flush())
-                .map_err(failed);
+    let mut together = Together::default();
+    together.add(path, fill)?;
+    together.appear()
+}
+
+/// What fills a file.
+pub type Writer<'a> = BufWriter<&'a mut File>;
+
+/// Files that belong together: each is written beside its place and synced, and only once all of them are do they
+/// appear, in the order they were added. Where one cannot, those before it are taken back; files that were there before
+/// are there again.
+#[derive(Debug, Default)]
+pub struct Together {
+    waiting: Vec<(PathBuf, NamedTempFile)>,
+}
+
+impl Together {
+    /// Writes one more file, beside its place for now; paths as in [`write_whole`].
+    ///
+    /// # Errors
+    /// [`FileError`] with the path; dropping `self` leaves nothing.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        fill: impl FnOnce(&mut Writer<'_>) -> io::Result<()>,
+    ) -> Result<(), FileError> {
+        let failed = |source| FileError::new("write", path, source);
+        let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        match fs::metadata(&resolved) {
+            Ok(found) if found.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
+            Ok(found) if !found.is_file() => {
+                let mut device = File::options()
+                    .write(true)
+                    .open(&resolved)
+                    .map_err(failed)?;
+                fill_file(&mut device, fill).map_err(failed)
+            }
+            _ => {
+                let written = write_beside(&resolved, fill).map_err(failed)?;
+                self.waiting.push((resolved, written));
+                Ok(())
+            }
         }
-        _ => {}
     }
-    write_beside(&resolved, fill).map_err(failed)
+
+    /// Puts all files in their places.
+    ///
+    /// # Errors
+    /// [`FileError`] with the path of the first that cannot be put there; then none of them is.
+    pub fn appear(self) -> Result<(), FileError> {
+        // A single rename is whole by itself; before several, a second name keeps each older file.
+        let several = self.waiting.len() > 1;
+        let mut done: Vec<(PathBuf, Option<TempPath>)> = vec![];
+        let mut folders: Vec<PathBuf> = vec![];
+        for (path, written) in self.waiting {
+            let older = several.then(|| second_name(&path)).flatten();
+            if let Err(error) = written.persist(&path) {
+                for (path, older) in done.into_iter().rev() {
+                    // The first error is the one to tell.
+                    let _ = match older {
+                        Some(older) => fs::rename(&older, &path),
+                        None => fs::remove_file(&path),
+                    };
+                }
+                return Err(FileError::new("write", path, error.error));
+            }
+            let folder = folder_of(&path).to_path_buf();
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+            done.push((path, older));
+        }
+        // The renames themselves survive a power cut only once the folders are synced.
+        for folder in folders {
+            File::open(&folder)
+                .and_then(|opened| opened.sync_all())
+                .map_err(|source| FileError::new("write", folder, source))?;
+        }
+        Ok(())
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn beside() -> tempfile::Builder<'static, 'static> {
+    let mut beside = tempfile::Builder::new();
+    beside.prefix(".incept-").suffix(".partial");
+    beside
+}
+
+/// A further name of the file at `path`, removed when dropped; none where there is no file, or the disk has no links.
+fn second_name(path: &Path) -> Option<TempPath> {
+    let linked = beside().make_in(folder_of(path), |name| fs::hard_link(path, name));
+    linked.ok().map(NamedTempFile::into_temp_path)
 }
 
 fn write_beside(
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut beside = tempfile::Builder::new()
-        .prefix(".incept-")
-        .suffix(".partial")
+    fill: impl FnOnce(&mut Writer<'_>) -> io::Result<()>,
+) -> io::Result<NamedTempFile> {
+    let mut written = beside()
         .permissions(permissions())
-        .tempfile_in(folder)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, beside.as_file_mut());
+        .tempfile_in(folder_of(path))?;
+    fill_file(written.as_file_mut(), fill)?;
+    written.as_file().sync_all()?;
+    Ok(written)
+}
+
+fn fill_file(
+    file: &mut File,
+    fill: impl FnOnce(&mut Writer<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
     fill(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    beside.as_file().sync_all()?;
-    beside.persist(path).map_err(|error| error.error)?;
-    // The rename itself survives a power cut only once the folder is synced.
-    File::open(folder)?.sync_all()
+    writer.flush()
 }
 
 /// A temporary file is private by default; a result is as readable as any file the user makes.
@@ -205,6 +286,35 @@ mod tests {
             !fs::metadata(&pipe).unwrap().is_file(),
             "the pipe is still a pipe"
         );
+    }
+
+    #[test]
+    fn files_that_belong_together_appear_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second, third] = ["first", "second", "third"].map(|n| folder.path().join(n));
+        fs::write(&first, b"old").unwrap();
+        let fill = |text: &'static str| move |w: &mut Writer<'_>| w.write_all(text.as_bytes());
+
+        // The third is taken by a folder only after it was written: its rename fails.
+        let mut together = Together::default();
+        together.add(&first, fill("new")).unwrap();
+        together.add(&second, fill("new")).unwrap();
+        together.add(&third, fill("new")).unwrap();
+        assert!(!second.exists(), "nothing appears before all is written");
+        fs::create_dir_all(third.join("inside")).unwrap();
+        let error = together.appear().unwrap_err();
+        assert!(error.to_string().contains("third"), "{error}");
+        assert_eq!(fs::read(&first).unwrap(), b"old", "the older file is back");
+        assert!(!second.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+
+        let mut together = Together::default();
+        together.add(&first, fill("new")).unwrap();
+        together.add(&second, fill("new too")).unwrap();
+        together.appear().unwrap();
+        assert_eq!(fs::read(&first).unwrap(), b"new");
+        assert_eq!(fs::read(&second).unwrap(), b"new too");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -590,6 +590,7 @@ fn metadata_tells_everything() {
                 ("incept.options", asked),
                 ("incept.output", "features"),
                 ("incept.preprocessing", contract),
+                ("incept.precision", "fp32"),
                 ("incept.variant", "paper"),
                 ("incept.version", env!("CARGO_PKG_VERSION")),
                 ("incept.weights.sha256", sha256.as_str()),
@@ -841,7 +842,7 @@ fn a_file_above_protobufs_limit_is_refused_before_it_is_written() {
     };
     assert!(found > 4 * net.cost().convolution_weights as u64, "{found}");
     assert!(error.to_string().contains("2147483647"), "{error}");
-    assert!(error.hint().unwrap().contains("--width"));
+    assert!(error.hint().unwrap().contains("--external-data"));
     // And what fits is exactly as large as is told beforehand.
     let net = small("inception_v4");
     let bytes = onnx::to_bytes(&net, &Weights::initial(&net, 0), &ExportOptions::default());

@@ -5,14 +5,18 @@ mod interface;
 use std::path::PathBuf;
 
 use clap::Args;
-use incept_exporters::onnx::{self, BatchNorm, ExportOptions};
+use incept_exporters::onnx::{
+    self, BatchNorm, Destination, ExportOptions, Precision, PrecisionOptions, PrecisionReport,
+};
 use incept_exporters::weights::Weights;
 
 use interface::InterfaceArguments;
 
 use super::network::NetworkArguments;
-use super::output::message;
+use super::output::{Align, message, table, thousands};
+use super::weights::FileArguments;
 use super::{Failure, Outcome};
+use crate::provenance::Provenance;
 
 const IMAGE_SIZE: &str = "Image size in pixels, at least 75 each way; dynamic takes all of them";
 
@@ -21,16 +25,21 @@ const IMAGE_SIZE: &str = "Image size in pixels, at least 75 each way; dynamic ta
 /// The input is `image`, float32 [N, 3, H, W], RGB scaled to [-1, 1], or bytes with --input image; how images are prepared
 /// stands in the file's metadata. The same command gives the same bytes.
 #[derive(Debug, Args)]
-#[command(mut_arg("image_size", |size| size.value_name("N|HxW|dynamic").help(IMAGE_SIZE)))]
+#[command(
+    mut_arg("image_size", |size| size.value_name("N|HxW|dynamic").help(IMAGE_SIZE)),
+    mut_arg("name", |name| name.required(false).required_unless_present("weights"))
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     network: NetworkArguments,
     /// The file to write
     #[arg(short, long, value_name = "MODEL.onnx")]
     output_file: PathBuf,
-    /// Weights in safetensors, under incept's names
+    /// Weights, under the names of any library that has the network; NET and --variant may be left to the file
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     weights: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Reading the weights")]
+    file: FileArguments,
     /// Without weights: seed of the initial ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -39,23 +48,101 @@ pub(super) struct Arguments {
     /// Batch normalisation: folded into the convolutions, or kept
     #[arg(long, value_name = "folded|kept", default_value = "folded")]
     batch_norm: BatchNorm,
+    #[command(flatten)]
+    precision: PrecisionArguments,
+    /// Keep the tensors in a file beside the model [default name: MODEL.onnx.data]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    external_data: Option<Option<PathBuf>>,
+    /// Write hashes of everything read and written [default name: MODEL.onnx.manifest.json]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    manifest: Option<Option<PathBuf>>,
+}
+
+/// In which precision.
+#[derive(Debug, Args)]
+struct PrecisionArguments {
+    /// What weights are stored and layers computed in
+    #[arg(long, value_name = "fp32|fp16|bf16", default_value = "fp32")]
+    precision: Precision,
+    /// The image and the outputs in that precision too, rather than in float32
+    #[arg(long)]
+    half_inputs_outputs: bool,
+    /// With bf16: operators on bfloat16 itself, for runtimes that have them (ONNX Runtime's CPU has none)
+    #[arg(long)]
+    native_bfloat16: bool,
+    /// Store numbers beyond the precision's largest as the largest, rather than failing
+    #[arg(long)]
+    allow_clamp: bool,
+}
+
+impl PrecisionArguments {
+    fn options(&self) -> Result<PrecisionOptions, Failure> {
+        let options = PrecisionOptions {
+            precision: self.precision,
+            half_inputs_outputs: self.half_inputs_outputs,
+            native_bfloat16: self.native_bfloat16,
+            allow_clamp: self.allow_clamp,
+        };
+        let half = options.precision != Precision::Fp32;
+        for (flag, given, fits, precision) in [
+            (
+                "--half-inputs-outputs",
+                options.half_inputs_outputs,
+                half,
+                "fp16 or bf16",
+            ),
+            ("--allow-clamp", options.allow_clamp, half, "fp16 or bf16"),
+            (
+                "--native-bfloat16",
+                options.native_bfloat16,
+                options.precision == Precision::Bf16,
+                "bf16",
+            ),
+        ] {
+            if given && !fits {
+                return Err(Failure::new(
+                    format!(
+                        "{flag}: expected --precision {precision}, found {}",
+                        options.precision
+                    ),
+                    format!("leave {flag} out, or give the precision"),
+                ));
+            }
+        }
+        Ok(options)
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
-    let (entry, net, image_size) = arguments.network.build_of_any_size()?;
+    let (entry, net, weights) = match &arguments.weights {
+        Some(path) => {
+            let without_classifier = arguments.interface.only_features();
+            let opened = arguments
+                .network
+                .open(path, &arguments.file, without_classifier)?;
+            message(&opened.report.to_string());
+            (opened.entry, opened.net, Some(opened.weights))
+        }
+        None => {
+            let (entry, net) = arguments.network.build_of_any_size()?;
+            (entry, net, None)
+        }
+    };
     let options = ExportOptions {
         batch_norm: arguments.batch_norm,
+        precision: arguments.precision.options()?,
         ..ExportOptions::default()
     };
-    let options = arguments.interface.settle(&net, image_size, options)?;
-    // Weights too large for the file might not fit into memory either.
-    onnx::check_size(&net, &options)?;
-    let weights = match &arguments.weights {
-        Some(path) => Weights::read(path)?,
-        None => Weights::initial(&net, arguments.seed),
-    };
-    let path = &arguments.output_file;
-    onnx::write(&net, &weights, &options, path)?;
+    let options = arguments
+        .interface
+        .settle(&net, arguments.network.sizes(), options)?;
+    if arguments.external_data.is_none() {
+        // Weights too large for the file might not fit into memory either.
+        onnx::check_size(&net, &options)?;
+    }
+    let weights = weights.unwrap_or_else(|| Weights::initial(&net, arguments.seed));
+    let destination = arguments.destination()?;
+    let exported = onnx::export(&net, &weights, &options, &destination)?;
     let source = match &arguments.weights {
         Some(file) => format!("weights from {}", file.display()),
         None => format!("initial weights, seed {}", arguments.seed),
@@ -65,12 +152,96 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let outputs: Vec<String> = heads.chain(layers).collect();
     message(&format!(
         "wrote {}: {} ({}), {source}, opset {}, batch normalisation {}, output {}",
-        path.display(),
+        destination.model.display(),
         entry.title,
         entry.variant,
         options.opset,
         options.batch_norm,
         outputs.join(", ")
     ));
+    for (path, what) in [
+        (&destination.data, "its tensors"),
+        (&destination.manifest, "its manifest"),
+    ] {
+        if let Some(path) = path {
+            message(&format!("wrote {}: {what}", path.display()));
+        }
+    }
+    if let Some(report) = &exported.precision {
+        message(text(report).trim_end());
+    }
     Ok(Outcome::Done)
+}
+
+impl Arguments {
+    fn destination(&self) -> Result<Destination, Failure> {
+        let model = &self.output_file;
+        let beside = |asked: &Option<Option<PathBuf>>, ending: &str| {
+            let named = |file: &Option<PathBuf>| match file {
+                Some(file) => file.clone(),
+                None => {
+                    let mut name = model.clone().into_os_string();
+                    name.push(ending);
+                    name.into()
+                }
+            };
+            asked.as_ref().map(named)
+        };
+        let manifest = beside(&self.manifest, ".manifest.json");
+        let mut provenance = Provenance::of_this_run();
+        if let (Some(weights), Some(_)) = (&self.weights, &manifest) {
+            provenance.add_file(weights)?;
+        }
+        Ok(Destination {
+            model: model.clone(),
+            data: beside(&self.external_data, ".data"),
+            manifest,
+            provenance: onnx::Provenance {
+                version: provenance.version,
+                command: provenance.command,
+                inputs: provenance.inputs,
+            },
+        })
+    }
+}
+
+/// Tensors shown at most.
+const SHOWN: usize = 10;
+
+/// What rounding lost beyond the last bits.
+fn text(report: &PrecisionReport) -> String {
+    let worst = report.worst();
+    let mut text = format!(
+        "{}: {} numbers rounded once, {} clamped, {} became 0, {} lost bits below the smallest normal number",
+        report.precision,
+        thousands(report.elements),
+        thousands(report.clamped),
+        thousands(report.underflows),
+        thousands(report.subnormals),
+    );
+    if worst.is_empty() {
+        return text;
+    }
+    let rows = worst.iter().take(SHOWN).map(|tensor| {
+        let counts = [
+            tensor.elements,
+            tensor.clamped,
+            tensor.underflows,
+            tensor.subnormals,
+        ];
+        let counts = counts.map(thousands);
+        std::iter::once(tensor.name.clone()).chain(counts).collect()
+    });
+    let columns = [
+        ("tensor", Align::Left),
+        ("numbers", Align::Right),
+        ("clamped", Align::Right),
+        ("became 0", Align::Right),
+        ("subnormal", Align::Right),
+    ];
+    text += &format!("\n{}", table(&columns, &rows.collect::<Vec<_>>()));
+    if worst.len() > SHOWN {
+        text += &format!("and {} more; --manifest lists all\n", worst.len() - SHOWN);
+    }
+    text
 }

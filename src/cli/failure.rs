@@ -71,10 +71,13 @@ macro_rules! failures {
 }
 
 failures!(
+    incept_exporters::draw::UnknownBlock,
     incept_exporters::files::FileError,
     incept_exporters::net::NetError,
     incept_exporters::onnx::ExportError,
+    incept_exporters::onnx::LoadError,
     incept_exporters::weights::WeightsError,
+    incept_exporters::weights::import::OpenError,
     incept_exporters::zoo::ZooError,
     crate::evaluate::EvaluateError,
     crate::images::ImageError,

@@ -3,16 +3,19 @@
 mod check;
 mod demo;
 mod doctor;
+mod draw;
 mod eval;
 mod export;
 mod failure;
 mod info;
+mod inspect;
 mod list;
 mod network;
 mod output;
 mod progress;
 mod synth;
 mod train;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -44,10 +47,13 @@ struct Arguments {
 enum Command {
     List(list::Arguments),
     Info(info::Arguments),
+    Draw(draw::Arguments),
     Export(export::Arguments),
+    Inspect(inspect::Arguments),
     Check(check::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
+    Weights(weights::Arguments),
     Synth(synth::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
@@ -58,10 +64,13 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::List(arguments) => list::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
+        Command::Draw(arguments) => draw::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Weights(arguments) => weights::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

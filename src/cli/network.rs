@@ -1,30 +1,34 @@
 //! Arguments that choose a network and its options: the same in every subcommand.
 
+use std::path::Path;
+
 use clap::Args;
 use incept_exporters::net::{Net, NetOptions};
 use incept_exporters::onnx::ImageSize;
+use incept_exporters::weights::import::{Opened, Request, open};
 use incept_exporters::zoo::{self, Entry};
 
 use super::Failure;
+use super::weights::FileArguments;
 
 /// Which network, at which size.
 #[derive(Debug, Args)]
 pub(super) struct NetworkArguments {
     /// inception_v4, inception_resnet_v1, inception_resnet_v2 or inception_v3
-    #[arg(value_name = "NET")]
-    name: String,
+    #[arg(value_name = "NET", required = true)]
+    name: Option<String>,
     /// Variant: `paper`, as its figures draw it, or `published`, as its weights fit it; `incept list` names all
     #[arg(long)]
     variant: Option<String>,
     /// Image size in pixels, at least 75 each way
     #[arg(long, value_name = "N|HxW", default_value = "299", value_parser = size_argument)]
     image_size: SizeArgument,
-    /// Number of classes
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    classes: usize,
-    /// Factor on the filters of every convolution
-    #[arg(long, value_name = "F", default_value_t = 1.0)]
-    width: f64,
+    /// Number of classes [default: 1000, or those of the weights]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+    /// Factor on the filters of every convolution [default: 1, or that of the weights]
+    #[arg(long, value_name = "F")]
+    width: Option<f64>,
     /// With the second classifier that the published networks have for training
     #[arg(long)]
     auxiliary_head: bool,
@@ -51,25 +55,54 @@ impl NetworkArguments {
                 "only `incept export` writes a network of any size",
             ));
         }
-        self.build_of_any_size().map(|(entry, net, _)| (entry, net))
+        self.build_of_any_size()
     }
 
-    /// The network, and whether a file of it is to take other sizes too.
-    pub(super) fn build_of_any_size(&self) -> Result<(&'static Entry, Net, ImageSize), Failure> {
-        let entry = zoo::find(&self.name, self.variant.as_deref())?;
-        let (image_height, image_width, image_size) = match self.image_size {
-            SizeArgument::Fixed(height, width) => (height, width, ImageSize::Fixed),
-            SizeArgument::Dynamic => (USUAL_SIDE, USUAL_SIDE, ImageSize::Dynamic),
-        };
-        let net = entry.build(&NetOptions {
-            image_height,
-            image_width,
+    /// The network; where its file is to take other sizes too, of the usual one.
+    pub(super) fn build_of_any_size(&self) -> Result<(&'static Entry, Net), Failure> {
+        let name = self.name.as_deref().unwrap_or_default();
+        let entry = zoo::find(name, self.variant.as_deref())?;
+        Ok((entry, entry.build(&self.options())?))
+    }
+
+    /// The network that a file holds, and its weights: the file decides on what is not given.
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        file: &FileArguments,
+        without_classifier: bool,
+    ) -> Result<Opened, Failure> {
+        let request = Request {
             classes: self.classes,
             width_multiplier: self.width,
+            without_classifier,
+            ..file.request(self.name.as_deref(), self.variant.as_deref())
+        };
+        Ok(open(path, &request, &self.options())?)
+    }
+
+    /// Whether a file of the network is to take its size only, or any.
+    pub(super) fn sizes(&self) -> ImageSize {
+        match self.image_size {
+            SizeArgument::Fixed(..) => ImageSize::Fixed,
+            SizeArgument::Dynamic => ImageSize::Dynamic,
+        }
+    }
+
+    fn options(&self) -> NetOptions {
+        let (image_height, image_width) = match self.image_size {
+            SizeArgument::Fixed(height, width) => (height, width),
+            SizeArgument::Dynamic => (USUAL_SIDE, USUAL_SIDE),
+        };
+        let default = NetOptions::default();
+        NetOptions {
+            image_height,
+            image_width,
+            classes: self.classes.unwrap_or(default.classes),
+            width_multiplier: self.width.unwrap_or(default.width_multiplier),
             auxiliary_head: self.auxiliary_head,
-            ..NetOptions::default()
-        })?;
-        Ok((entry, net, image_size))
+            ..default
+        }
     }
 }
 

@@ -12,6 +12,11 @@ use super::{EvaluateError, EvaluateOptions};
 use crate::crops::{CropPlan, DEFAULT_CROP_FRACTION, InputSize};
 use crate::images::Dataset;
 
+/// Where a fact of the file itself contradicts its contract.
+const FILE: &str = "the file's own";
+
+const IN_THE_MODEL: &str = "1, in the model";
+
 /// What a model is shown of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum View {
@@ -26,7 +31,7 @@ impl View {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Crops(plan) => plan.name(),
-            Self::Whole(_) => "1, in the model",
+            Self::Whole(_) => IN_THE_MODEL,
         }
     }
 
@@ -144,11 +149,12 @@ impl Model<'_> {
         }
     }
 
-    /// An error where the contract says something else than was given.
+    /// An error where the contract says something else than was found; `given` names the flag or what else it comes from.
     fn agree(
         &self,
         subject: &'static str,
         contract: String,
+        given: &'static str,
         found: String,
     ) -> Result<(), EvaluateError> {
         match contract == found {
@@ -157,6 +163,7 @@ impl Model<'_> {
                 path: self.path.into(),
                 subject,
                 contract,
+                given,
                 found,
             }),
         }
@@ -193,7 +200,7 @@ impl Model<'_> {
                 ElementType::Float32 => "float32 NCHW",
                 ElementType::Uint8 => "uint8 NHWC",
             };
-            self.agree("input", says.into(), takes.describe().into())?;
+            self.agree("input", says.into(), FILE, takes.describe().into())?;
         }
         Ok(takes)
     }
@@ -211,11 +218,11 @@ impl Model<'_> {
             .filter(|size| !size.dynamic)
             .map(|size| (size.height, size.width));
         if let Some((says, found)) = fixed_by_contract.zip(fixed) {
-            self.agree("image size", text(says), text(found))?;
+            self.agree("image size", text(says), FILE, text(found))?;
         }
         match (fixed_by_contract.or(fixed), options.image_size, contract) {
             (Some(fixed), Some(asked), _) => {
-                self.agree("image size", text(fixed), text(asked))?;
+                self.agree("image size", text(fixed), "--image-size", text(asked))?;
                 Ok(fixed)
             }
             (Some(fixed), None, _) => Ok(fixed),
@@ -224,6 +231,7 @@ impl Model<'_> {
                     path: self.path.into(),
                     subject: "least image size",
                     contract: size.minimum.to_string(),
+                    given: "--image-size",
                     found: text((height, width)),
                 })
             }
@@ -252,13 +260,11 @@ impl Model<'_> {
         if self.contract.is_some_and(Preprocessing::takes_any_image) {
             if takes.height.is_some() || takes.width.is_some() {
                 let found = "a fixed height or width".into();
-                self.agree("images of any size", "any".into(), found)?;
+                self.agree("image size", "any".into(), FILE, found)?;
             }
-            self.agree(
-                "crops",
-                "1, in the model".into(),
-                named(crops, "1, in the model"),
-            )?;
+            // `1` is what a model that crops itself does.
+            let found = if crops == "1" { IN_THE_MODEL } else { crops };
+            self.agree("crops", IN_THE_MODEL.into(), "--crops", found.into())?;
             return Ok(View::Whole(input));
         }
         let plan = match recipe.resize {
@@ -293,29 +299,38 @@ impl Model<'_> {
         }
         if options.crops == "1-tf-slim" {
             let asked = Recipe::tf_slim(recipe.fraction).describe();
-            self.agree("preprocessing", recipe.describe(), asked)?;
+            let says = recipe.describe();
+            if says != asked {
+                let asked = format!("1-tf-slim, {asked}");
+                self.agree("preprocessing", says, "--crops", asked)?;
+            }
         }
         if let Some(fraction) = options.crop_fraction {
             let (says, found) = (recipe.fraction.to_string(), fraction.to_string());
-            self.agree("crop fraction", says, found)?;
+            self.agree("crop fraction", says, "--crop-fraction", found)?;
         }
         Ok(recipe)
     }
 
     /// The output that holds the classes, and how many values it has.
     fn output<'f>(&self, facts: &'f ModelFacts) -> Result<(&'f ValueFacts, usize), EvaluateError> {
-        let expected = "an output `logits` or `probabilities`, [N, classes]";
         let named = |name: &str| facts.outputs.iter().find(|output| output.name == name);
         // A file that does not say which network it is puts out logits, as classifiers are exported.
         let first = facts.outputs.first().filter(|_| facts.network.is_none());
         let output = named("logits").or_else(|| named("probabilities")).or(first);
         let output = output.ok_or_else(|| {
             let names = facts.outputs.iter().map(|output| output.name.as_str());
-            self.interface(expected, names.collect::<Vec<_>>().join(", "))
+            self.interface(
+                "logits or probabilities",
+                names.collect::<Vec<_>>().join(", "),
+            )
         })?;
         match output.shape.as_slice() {
             [_, Ok(values)] => Ok((output, *values)),
-            other => Err(self.interface(expected, format!("`{}` of shape {other:?}", output.name))),
+            other => Err(self.interface(
+                "an output [N, classes]",
+                format!("`{}` of shape {other:?}", output.name),
+            )),
         }
     }
 
@@ -325,7 +340,7 @@ impl Model<'_> {
         let offset = contract.map_or(0, |classes| classes.offset);
         if let Some(classes) = contract {
             let (says, found) = (classes.count.to_string(), values.to_string());
-            self.agree("number of classes", says, found)?;
+            self.agree("number of classes", says, FILE, found)?;
         }
         let (expected, found) = (dataset.classes().len(), values.saturating_sub(offset));
         if found != expected {
@@ -338,16 +353,13 @@ impl Model<'_> {
         }
         if let Some(says) = contract.and_then(|classes| classes.labels_sha256.as_ref()) {
             let found = Labels::sha256(dataset.classes());
-            self.agree("SHA-256 of the classes' names", says.clone(), found)?;
+            self.agree(
+                "SHA-256 of the classes' names",
+                says.clone(),
+                "the data's",
+                found,
+            )?;
         }
         Ok(offset)
-    }
-}
-
-/// `1` is what a model that crops itself does; anything else is what it is called.
-fn named(crops: &str, in_the_model: &str) -> String {
-    match crops {
-        "1" => in_the_model.into(),
-        other => other.into(),
     }
 }

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use incept_exporters::files;
-use incept_exporters::onnx::ModelFacts;
+use incept_exporters::onnx::{Model, ModelFacts};
 use ndarray::{ArrayView2, ArrayViewD, Ix2, IxDyn};
 
 use super::contract::{Interface, View};
@@ -40,8 +39,11 @@ impl Member {
         options: &EvaluateOptions,
         provenance: &mut Provenance,
     ) -> Result<Self, EvaluateError> {
-        let bytes = files::read(path)?.into();
+        let Model { bytes, data_files } = Model::load(path)?;
         provenance.add_file(path)?;
+        data_files
+            .iter()
+            .try_for_each(|file| provenance.add_file(file))?;
         let facts = ModelFacts::read(&bytes).map_err(|source| EvaluateError::Model {
             path: path.into(),
             source,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use incept_exporters::onnx::{ContractError, ReadError};
+use incept_exporters::onnx::{ContractError, LoadError, ReadError};
 
 use crate::crops::CropError;
 use crate::files::FileError;
@@ -15,6 +15,9 @@ pub enum EvaluateError {
     /// A model cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A model cannot be loaded with its data.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// A model is not ONNX.
     #[error("cannot read the model `{}`", path.display())]
     Model {
@@ -44,7 +47,7 @@ pub enum EvaluateError {
         source: ContractError,
     },
     /// A flag, the dataset or the file itself against the model's contract.
-    #[error("model `{}`: its contract says {subject} {contract}, found {found}", path.display())]
+    #[error("model `{}`: its contract says {subject} {contract}, found {given} {found}", path.display())]
     Contradiction {
         /// The file.
         path: PathBuf,
@@ -52,7 +55,9 @@ pub enum EvaluateError {
         subject: &'static str,
         /// What the contract says.
         contract: String,
-        /// What was given.
+        /// The flag, or what else it comes from.
+        given: &'static str,
+        /// What was found there.
         found: String,
     },
     /// The model's classes are not the dataset's.
@@ -110,6 +115,7 @@ impl EvaluateError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
+            Self::Load(error) => error.hint(),
             Self::Model { source, .. } => source.hint(),
             Self::Image(error) => error.hint(),
             Self::Crop(error) => error.hint(),

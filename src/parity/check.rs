@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use incept_exporters::files::{self, FileError};
+use incept_exporters::files::FileError;
 use incept_exporters::net::{Net, NodeId};
-use incept_exporters::onnx::Bytes;
-use incept_exporters::onnx::{self, ModelFacts, Output, ReadError, RebuildError};
-use incept_exporters::weights::{Weights, WeightsError, random_image};
-use ndarray::{ArrayD, IxDyn};
+use incept_exporters::onnx::{self, LoadError, Model, ModelFacts, Output, ReadError, RebuildError};
+#[cfg(feature = "torch")]
+use incept_exporters::weights::Weights;
+use incept_exporters::weights::{WeightsError, load};
+use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
+use super::feed::Feed;
 use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, Verdict, compare};
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
@@ -54,6 +56,9 @@ pub enum ParityError {
     /// The model or a result cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The model cannot be loaded with its data.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The model is not ONNX.
     #[error("cannot read the model `{}`", path.display())]
     Model {
@@ -109,6 +114,7 @@ impl ParityError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
+            Self::Load(error) => error.hint(),
             Self::Model { source, .. } => source.hint(),
             Self::Foreign { .. } => {
                 Some("`incept check` takes models that `incept export` wrote".into())
@@ -185,7 +191,8 @@ pub fn check(
     options: &CheckOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<ParityReport, ParityError> {
-    let bytes: Bytes = files::read(model)?.into();
+    let loaded = Model::load(model)?;
+    let bytes = loaded.bytes;
     let facts = ModelFacts::read(&bytes).map_err(|source| ParityError::Model {
         path: model.into(),
         source,
@@ -210,6 +217,10 @@ pub fn check(
 
     let mut provenance = Provenance::of_this_run();
     provenance.add_file(model)?;
+    loaded
+        .data_files
+        .iter()
+        .try_for_each(|file| provenance.add_file(file))?;
     let mut notes = vec![];
     let mut oracle = Oracle::new(&net, network, model, options, &mut provenance, &mut notes)?;
 
@@ -247,17 +258,12 @@ pub fn check(
         });
     }
     for &batch in &batches {
-        let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
-        let elements = shape.iter().product();
-        let image = ArrayD::from_shape_fn(IxDyn(&shape), {
-            let mut values = random_image(options.seed, elements).into_iter();
-            move |_| values.next().unwrap_or(0.0)
-        });
+        let feed = Feed::new(&net, &facts, options.seed, batch);
         progress(&format!("computing the reference, batch {batch}"));
-        let mut reference = oracle.run(&image, &nodes)?;
+        let mut reference = oracle.run(&feed.scaled, &nodes)?;
         for ([session, as_it_is], checked) in sessions.iter_mut().zip(&mut checked) {
             progress(&format!("running {}, batch {batch}", checked.runtime));
-            let outputs = session.run(image.view())?;
+            let outputs = session.run_images(feed.images())?;
             let Some(reference) = &reference else {
                 // The first runtime is the reference of the others.
                 reference = Some(reference_from(outputs, &names));
@@ -277,7 +283,7 @@ pub fn check(
             };
             let stages = names.iter().map(|name| compared(name, &outputs));
             checked.comparisons.extend(stages);
-            let as_it_is = as_it_is.run(image.view())?;
+            let as_it_is = as_it_is.run_images(feed.images())?;
             for head in &network.outputs {
                 let mut last = compared(head.name(), &as_it_is);
                 last.value += AS_IT_IS;
@@ -397,7 +403,7 @@ impl Oracle {
         let weights = match (&options.weights, facts.seed) {
             (Some(path), _) => {
                 provenance.add_file(path)?;
-                Weights::read(path)?
+                load(net, path, facts.import.as_ref())?.weights
             }
             (None, Some(seed)) => Weights::initial(net, seed),
             (None, None) => return Err(ParityError::WeightsNeeded { path: model.into() }),
@@ -441,15 +447,15 @@ impl Oracle {
 #[cfg(not(feature = "torch"))]
 impl Oracle {
     fn new(
-        _: &Net,
-        _: &onnx::NetworkFacts,
+        net: &Net,
+        facts: &onnx::NetworkFacts,
         _: &Path,
         options: &CheckOptions,
         provenance: &mut Provenance,
         notes: &mut Vec<String>,
     ) -> Result<Self, ParityError> {
         if let Some(path) = &options.weights {
-            Weights::read(path)?;
+            load(net, path, facts.import.as_ref())?;
             provenance.add_file(path)?;
             notes.push(
                 "--weights was read and not used: only libtorch (feature `torch`) needs it".into(),

@@ -1,6 +1,7 @@
 //! Whether two computations of the same network agree: metrics, verdicts, and the check that runs them.
 
 mod check;
+mod feed;
 mod metrics;
 
 pub use check::{CheckOptions, ParityError, ParityReport, RuntimeChecked, check};

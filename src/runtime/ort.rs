@@ -4,10 +4,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use half::{bf16, f16};
+use ndarray::ArrayD;
 use ort::environment::Environment;
 use ort::ep;
+use ort::session::SessionInputValue;
 use ort::session::builder::SessionBuilder;
-use ort::value::TensorRef;
+use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
 
@@ -142,8 +145,10 @@ impl Runtime for Ort {
                 runtime: self.name,
                 reason: error.to_string(),
             })?;
+        let input = session.inputs().first();
         Ok(Box::new(Loaded {
             runtime: self.name,
+            input: input.and_then(|input| input.dtype().tensor_type()),
             session,
         }))
     }
@@ -151,6 +156,8 @@ impl Runtime for Ort {
 
 struct Loaded {
     runtime: &'static str,
+    /// The element type of the model's input.
+    input: Option<TensorElementType>,
     session: ort::session::Session,
 }
 
@@ -163,29 +170,43 @@ impl Session for Loaded {
             shape: shape.clone(),
             reason: error.to_string(),
         };
-        let outputs = match images {
-            Images::Floats(view) => {
-                let view = view.as_standard_layout();
-                let input = TensorRef::from_array_view(view.view()).map_err(failed)?;
-                self.session.run(ort::inputs![input])
+        // Kept for the run, where a batch has to be copied to be contiguous.
+        let (floats, bytes);
+        let input: SessionInputValue<'_> = match (&images, self.input) {
+            (Images::Floats(view), Some(TensorElementType::Float16)) => {
+                let tensor = Tensor::from_array(view.mapv(f16::from_f32));
+                tensor.map_err(failed)?.into()
             }
-            Images::Bytes(view) => {
-                let view = view.as_standard_layout();
-                let input = TensorRef::from_array_view(view.view()).map_err(failed)?;
-                self.session.run(ort::inputs![input])
+            (Images::Floats(view), Some(TensorElementType::Bfloat16)) => {
+                let tensor = Tensor::from_array(view.mapv(bf16::from_f32));
+                tensor.map_err(failed)?.into()
+            }
+            // A model that takes something else says so itself.
+            (Images::Floats(view), _) => {
+                floats = view.as_standard_layout();
+                let tensor = TensorRef::from_array_view(floats.view());
+                tensor.map_err(failed)?.into()
+            }
+            (Images::Bytes(view), _) => {
+                bytes = view.as_standard_layout();
+                let tensor = TensorRef::from_array_view(bytes.view());
+                tensor.map_err(failed)?.into()
             }
         };
-        let outputs = outputs.map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(failed)?;
         let mut named = Vec::with_capacity(outputs.len());
         for (name, value) in outputs.iter() {
-            named.push((
-                name.to_string(),
-                value
-                    .try_extract_array::<f32>()
-                    .map_err(failed)?
-                    .into_owned(),
-            ));
+            named.push((name.to_string(), as_float32(&value).map_err(failed)?));
         }
         Ok(named)
     }
+}
+
+/// An output as float32, which holds every number of the half types.
+fn as_float32(value: &DynValue) -> ort::Result<ArrayD<f32>> {
+    Ok(match value.dtype().tensor_type() {
+        Some(TensorElementType::Float16) => value.try_extract_array::<f16>()?.mapv(f16::to_f32),
+        Some(TensorElementType::Bfloat16) => value.try_extract_array::<bf16>()?.mapv(bf16::to_f32),
+        _ => value.try_extract_array::<f32>()?.into_owned(),
+    })
 }

@@ -124,7 +124,7 @@ fn export(number: usize, name: &str, options: Export) -> PathBuf {
     weights.insert("logits/bias", Tensor::owned(vec![bias.len()], bias));
     let export = ExportOptions {
         batch: options.batch,
-        output: options.output,
+        outputs: vec![options.output],
         ..ExportOptions::default()
     };
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("evaluation-{name}.onnx"));

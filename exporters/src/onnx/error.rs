@@ -1,6 +1,8 @@
 //! Why a file cannot be exported.
 
-use super::{NEWEST_OPSET, OLDEST_OPSET, Output};
+use std::path::PathBuf;
+
+use super::{NEWEST_OPSET, OLDEST_OPSET, Output, Precision, TensorRounding};
 use crate::files::FileError;
 use crate::weights::WeightsError;
 
@@ -102,6 +104,22 @@ pub enum ExportError {
         /// The value given.
         found: String,
     },
+    /// Weights beyond the largest number of the precision asked for.
+    #[error("{} tensors hold numbers beyond {}, the largest of {precision}{}", tensors.len(), precision.largest(), listed(tensors))]
+    Overflow {
+        /// What they were to be rounded to.
+        precision: Precision,
+        /// The tensors, each with how many.
+        tensors: Vec<TensorRounding>,
+    },
+    /// A data file that a reader would refuse, or not find.
+    #[error("data file `{}`: expected {expected}", path.display())]
+    DataFile {
+        /// The path asked for.
+        path: PathBuf,
+        /// What it has to be.
+        expected: &'static str,
+    },
     /// A tensor that the checked weights should have.
     #[error("tensor `{tensor}` is missing")]
     MissingTensor {
@@ -121,7 +139,7 @@ pub enum ExportError {
     /// A protobuf message cannot be larger.
     #[error(
         "the model would have {found} bytes: one ONNX file holds at most {}",
-        super::write::LIMIT
+        super::layout::LIMIT
     )]
     TooLarge {
         /// Size in bytes.
@@ -152,8 +170,28 @@ impl ExportError {
             Self::Labels { .. } => Some(
                 "the file holds one name a line, those of the dataset's folders in the order of the outputs, without background".into(),
             ),
-            Self::TooLarge { .. } => Some("use a smaller --width".into()),
+            Self::TooLarge { .. } => Some("--external-data keeps the tensors in a file of their own".into()),
+            Self::Overflow { .. } => Some(
+                "--precision bf16 has the range of float32; --allow-clamp stores the largest number in their place".into(),
+            ),
             _ => None,
         }
     }
+}
+
+/// How many tensors are shown.
+const SHOWN: usize = 10;
+
+fn listed(tensors: &[TensorRounding]) -> String {
+    let line = |tensor: &TensorRounding| {
+        format!(
+            "\n    `{}`: {} of {} numbers, up to {:e}",
+            tensor.name, tensor.clamped, tensor.elements, tensor.largest
+        )
+    };
+    let mut text: String = tensors.iter().take(SHOWN).map(line).collect();
+    if tensors.len() > SHOWN {
+        text += &format!("\n    and {} more", tensors.len() - SHOWN);
+    }
+    text
 }

@@ -4,91 +4,84 @@ use std::borrow::Cow;
 
 use super::ExportError;
 use super::graph::{Initializer, Values};
-use crate::weights::{Weights, little_endian};
+use crate::weights::{Tensor, Weights};
 
-/// The little-endian values of one stored tensor, ready to be written.
-pub(super) fn bytes<'a>(
-    initializer: &Initializer,
-    weights: &'a Weights,
-) -> Result<Cow<'a, [u8]>, ExportError> {
-    Ok(match &initializer.values {
-        Values::Integers(values) => {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
-            Cow::Owned(bytes.collect())
-        }
-        _ => match values(initializer, weights)? {
-            Cow::Borrowed(values) => Cow::Borrowed(little_endian(values)),
-            Cow::Owned(values) => Cow::Owned(little_endian(&values).to_vec()),
-        },
-    })
+/// The values of one stored tensor before they are rounded to the type they are stored in.
+pub(super) enum Numbers<'a> {
+    /// float32, as the weights have them.
+    Plain(Cow<'a, [f32]>),
+    /// Each filter's numbers times its factor.
+    Scaled {
+        weight: Cow<'a, [f32]>,
+        factors: Vec<f64>,
+    },
+    /// Computed in float64.
+    Computed(Vec<f64>),
 }
 
-fn values<'a>(
+/// The values of one stored tensor. `source` is the tensor of [`source`], already read.
+pub(super) fn numbers<'a>(
     initializer: &Initializer,
-    weights: &'a Weights,
-) -> Result<Cow<'a, [f32]>, ExportError> {
-    let values = match &initializer.values {
-        Values::Same => tensor(weights, &initializer.name)?,
-        Values::Constant(value) => Cow::Owned(vec![*value]),
-        Values::Integers(values) => values.iter().map(|&value| value as f32).collect(),
+    weights: &Weights,
+    source: Option<Cow<'a, [f32]>>,
+) -> Result<Numbers<'a>, ExportError> {
+    let missing = || missing(&initializer.name);
+    Ok(match &initializer.values {
+        Values::Same => Numbers::Plain(source.ok_or_else(missing)?),
+        Values::Constant(value) => Numbers::Computed(vec![*value]),
         Values::FoldedWeight {
             batch_norm,
             epsilon,
-        } => {
-            let factors = factors(weights, batch_norm, *epsilon)?;
-            let mut weight = tensor(weights, &initializer.name)?.into_owned();
-            let per_filter = weight.len() / factors.len().max(1);
-            for (filter, factor) in weight.chunks_exact_mut(per_filter.max(1)).zip(&factors) {
-                filter
-                    .iter_mut()
-                    .for_each(|value| *value = (f64::from(*value) * factor) as f32);
-            }
-            Cow::Owned(weight)
-        }
+        } => Numbers::Scaled {
+            weight: source.ok_or_else(missing)?,
+            factors: factors(weights, batch_norm, *epsilon)?,
+        },
         Values::FoldedBias {
             batch_norm,
             epsilon,
         } => {
             let factors = factors(weights, batch_norm, *epsilon)?;
-            let beta = tensor(weights, &format!("{batch_norm}/beta"))?;
-            let mean = tensor(weights, &format!("{batch_norm}/running_mean"))?;
+            let beta = tensor(weights, &format!("{batch_norm}/beta"))?.values();
+            let mean = tensor(weights, &format!("{batch_norm}/running_mean"))?.values();
             let offset = |((beta, mean), factor): ((&f32, &f32), &f64)| {
-                (f64::from(*beta) - f64::from(*mean) * factor) as f32
+                f64::from(*beta) - f64::from(*mean) * factor
             };
-            Cow::Owned(
-                beta.iter()
-                    .zip(mean.iter())
-                    .zip(&factors)
-                    .map(offset)
-                    .collect(),
-            )
+            let pairs = beta.iter().zip(mean.iter());
+            Numbers::Computed(pairs.zip(&factors).map(offset).collect())
         }
-    };
-    // Weights were checked to be finite; folding may overflow or meet a negative variance.
-    match values.iter().filter(|value| !value.is_finite()).count() {
-        0 => Ok(values),
-        count => Err(ExportError::NotFinite {
-            tensor: initializer.name.clone(),
-            count,
-        }),
+    })
+}
+
+/// The tensor of the weights that a stored tensor has as many numbers as, and its name, where there is one.
+pub(super) fn source<'a>(
+    initializer: &Initializer,
+    weights: &'a Weights,
+) -> Result<Option<(&'a str, &'a Tensor)>, ExportError> {
+    match initializer.values {
+        Values::Same | Values::FoldedWeight { .. } => {
+            let found = weights.entry(&initializer.name);
+            found.map(Some).ok_or_else(|| missing(&initializer.name))
+        }
+        Values::FoldedBias { .. } | Values::Constant(_) => Ok(None),
     }
 }
 
-/// `gamma / √(variance + ε)` of each channel, in float64: one rounding to float32 remains, at the end.
+/// `gamma / √(variance + ε)` of each channel, in float64: one rounding remains, at the end.
 fn factors(weights: &Weights, batch_norm: &str, epsilon: f64) -> Result<Vec<f64>, ExportError> {
-    let gamma = tensor(weights, &format!("{batch_norm}/gamma"))?;
-    let variance = tensor(weights, &format!("{batch_norm}/running_variance"))?;
+    let gamma = tensor(weights, &format!("{batch_norm}/gamma"))?.values();
+    let variance = tensor(weights, &format!("{batch_norm}/running_variance"))?.values();
     let factor = |(gamma, variance): (&f32, &f32)| {
         f64::from(*gamma) / (f64::from(*variance) + epsilon).sqrt()
     };
     Ok(gamma.iter().zip(variance.iter()).map(factor).collect())
 }
 
-fn tensor<'a>(weights: &'a Weights, name: &str) -> Result<Cow<'a, [f32]>, ExportError> {
-    let tensor = weights
-        .get(name)
-        .ok_or_else(|| ExportError::MissingTensor {
-            tensor: name.into(),
-        })?;
-    Ok(tensor.values())
+fn tensor<'a>(weights: &'a Weights, name: &str) -> Result<&'a Tensor, ExportError> {
+    weights.get(name).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> ExportError {
+    ExportError::MissingTensor {
+        tensor: name.into(),
+    }
 }

@@ -9,7 +9,7 @@ mod image;
 mod outputs;
 mod values;
 
-use super::proto::{AttributeProto, FLOAT, INT64, NodeProto, ValueInfoProto};
+use super::proto::{AttributeProto, INT64, NodeProto, ValueInfoProto};
 use super::{BatchNorm, ExportError, ExportOptions, INPUT_NAME, Input, Recipe};
 use crate::net::{Net, Node, Op, Shape};
 use attributes::{float, integer, window as window_attributes};
@@ -31,28 +31,7 @@ pub(super) enum Values {
     /// `beta − mean · gamma / √(variance + ε)`.
     FoldedBias { batch_norm: String, epsilon: f64 },
     /// One number.
-    Constant(f32),
-    /// Whole numbers: axes, sizes.
-    Integers(Vec<i64>),
-}
-
-impl Initializer {
-    /// Its type, as `TensorProto.DataType` numbers it.
-    pub(super) fn element_type(&self) -> i32 {
-        match self.values {
-            Values::Integers(_) => INT64,
-            _ => FLOAT,
-        }
-    }
-
-    /// Bytes of its values.
-    pub(super) fn size(&self) -> u64 {
-        let element = match self.values {
-            Values::Integers(_) => 8,
-            _ => 4,
-        };
-        self.shape.iter().fold(element, |n, &size| n * size as u64)
-    }
+    Constant(f64),
 }
 
 /// The graph without its tensors' values.
@@ -251,6 +230,7 @@ impl<'a> Emitter<'a> {
             name: node.name.clone(),
             op_type: op_type.into(),
             attribute: attributes,
+            ..Default::default()
         });
         self.describe(&batch_norm.name, node.shape);
     }
@@ -261,16 +241,14 @@ impl<'a> Emitter<'a> {
         let [squares, sum, length, bounded] =
             ["squares", "sum", "length", "bounded_length"].map(named);
         let (axis, least) = (named("axis"), named("least_length"));
-        self.graph.initializers.push(Initializer {
-            name: axis.clone(),
-            shape: vec![1],
-            values: Values::Integers(vec![1]),
-        });
-        self.graph.initializers.push(Initializer {
-            name: least.clone(),
-            shape: vec![],
-            values: Values::Constant(1e-12),
-        });
+        let along = attributes::integers("value_ints", vec![1]);
+        self.push("Constant", &axis, vec![], vec![along]);
+        self.graph
+            .values
+            .push(values::of_type(INT64, &axis, vec![values::fixed(1)]));
+        let shortest = float("value_float", 1e-12);
+        self.push("Constant", &least, vec![], vec![shortest]);
+        self.graph.values.push(values::float(&least, vec![]));
         let one = Shape::Vector { features: 1 };
         self.push("Mul", &squares, vec![input.into(), input.into()], vec![]);
         self.describe(&squares, node.shape);
@@ -293,7 +271,7 @@ impl<'a> Emitter<'a> {
             self.graph.initializers.push(Initializer {
                 name: factor.clone(),
                 shape: vec![],
-                values: Values::Constant(scale as f32),
+                values: Values::Constant(scale),
             });
             self.push("Mul", &scaled, vec![inputs[1].clone(), factor], vec![]);
             self.describe(&scaled, node.shape);
@@ -344,6 +322,7 @@ impl<'a> Emitter<'a> {
             name: name.into(),
             op_type: op_type.into(),
             attribute,
+            ..Default::default()
         });
     }
 

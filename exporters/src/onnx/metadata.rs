@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::proto::StringStringEntryProto;
-use super::{BatchNorm, ExportOptions, Output, Preprocessing};
+use super::{BatchNorm, ExportOptions, Output, Precision, Preprocessing};
 use crate::net::{Net, NetError, NetOptions};
-use crate::weights::{Source, Weights};
+use crate::weights::{Recipe, Source, Weights};
 use crate::zoo::{self, ZooError};
 
 /// The name of the input.
@@ -15,6 +15,7 @@ pub(super) fn entries(
     net: &Net,
     weights: &Weights,
     options: &ExportOptions,
+    sha256: &str,
 ) -> Vec<StringStringEntryProto> {
     let outputs: Vec<&str> = options.outputs.iter().map(|output| output.name()).collect();
     let mut entries: BTreeMap<&str, String> = BTreeMap::from([
@@ -27,11 +28,16 @@ pub(super) fn entries(
         ),
         ("incept.output", outputs.join(",")),
         ("incept.batch_norm", options.batch_norm.to_string()),
-        ("incept.weights.sha256", weights.sha256()),
+        ("incept.precision", options.precision.precision.to_string()),
+        ("incept.weights.sha256", sha256.into()),
     ]);
     entries.extend(Preprocessing::of(net, options).entries());
     if let Source::Seed(seed) = weights.source() {
         entries.insert("incept.weights.seed", seed.to_string());
+    }
+    if let Some(recipe) = weights.recipe().filter(|recipe| !recipe.is_plain()) {
+        let recipe = serde_json::to_string(recipe).unwrap_or_default();
+        entries.insert("incept.weights.import", recipe);
     }
     entries
         .into_iter()
@@ -55,10 +61,14 @@ pub struct NetworkFacts {
     pub batch_norm: BatchNorm,
     /// The heads it puts out, in the order of its outputs, which may go on with further layers.
     pub outputs: Vec<Output>,
+    /// What its weights are stored and its layers computed in.
+    pub precision: Precision,
     /// SHA-256 of its weights, see [`Weights::sha256`].
     pub weights_sha256: String,
     /// The seed, where its weights were generated.
     pub seed: Option<u64>,
+    /// How its weights come from their file, where that is not ours as it is.
+    pub import: Option<Recipe>,
 }
 
 /// A network that a file names and the zoo cannot build.
@@ -85,8 +95,12 @@ impl NetworkFacts {
                 .split(',')
                 .map(|output| output.parse().ok())
                 .collect::<Option<_>>()?,
+            // Files from before there was a choice do not say.
+            precision: entry("incept.precision")
+                .map_or(Some(Precision::Fp32), |precision| precision.parse().ok())?,
             weights_sha256: entry("incept.weights.sha256")?.clone(),
             seed: entry("incept.weights.seed").and_then(|seed| seed.parse().ok()),
+            import: entry("incept.weights.import").and_then(|text| serde_json::from_str(text).ok()),
         })
     }
 

@@ -12,11 +12,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod data_type;
 mod error;
+mod external;
 mod fold;
 mod graph;
+mod inspect;
+mod layout;
+mod manifest;
 mod metadata;
 mod options;
+mod precision;
 mod preprocessing;
 #[expect(
     missing_docs,
@@ -24,20 +30,30 @@ mod preprocessing;
 )]
 pub mod proto;
 mod read;
+mod recipe;
+mod rounding;
 mod target;
 mod write;
 
+pub use data_type::type_name;
 pub use error::ExportError;
+pub use external::{LoadError, Model};
+pub use inspect::{
+    Constants, ExternalFile, Inspection, OperatorCount, OpsetImport, StoredTensor, TypedCount,
+    ValueType,
+};
+pub use manifest::{Manifest, ManifestTensor, Provenance, WrittenFile};
 pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
 pub use options::{
     Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, ImageSize, Input, NEWEST_OPSET, OLDEST_OPSET,
     Output,
 };
+pub use precision::{Precision, PrecisionOptions, PrecisionReport, TensorRounding};
 pub use preprocessing::{
-    ClassContract, ContractError, ElementType, Interpolation, Labels, Layout, Preprocessing,
-    Recipe, Resize, Scaling, SizeContract, Step,
+    ClassContract, ContractError, ElementType, Labels, Layout, Preprocessing, SizeContract, Step,
 };
 pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
+pub use recipe::{Interpolation, Recipe, Resize, Scaling};
 pub use target::Target;
-pub use write::{check_size, to_bytes, write};
+pub use write::{Destination, Exported, check_size, export, to_bytes, write};

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{ExportError, Labels, Recipe};
+use super::recipe::FRACTIONS;
+use super::{ExportError, Labels, PrecisionOptions, Recipe};
 use crate::net::Net;
 
 /// The oldest operator set incept writes: Softmax and the rest mean the same from here on.
@@ -196,6 +197,8 @@ pub struct ExportOptions {
     pub recipe: Option<Recipe>,
     /// What the classes are.
     pub labels: Labels,
+    /// What weights are stored and layers computed in.
+    pub precision: PrecisionOptions,
 }
 
 impl Default for ExportOptions {
@@ -210,6 +213,7 @@ impl Default for ExportOptions {
             batch_norm: BatchNorm::default(),
             recipe: None,
             labels: Labels::default(),
+            precision: PrecisionOptions::default(),
         }
     }
 }
@@ -231,6 +235,7 @@ impl ExportOptions {
                 needed: self.input.oldest_opset(),
             });
         }
+        self.precision.check(found, self.batch_norm)?;
         if self.input == Input::ImageOfAnySize && self.image_size == ImageSize::Dynamic {
             return Err(ExportError::Contradiction {
                 first: "--resize".into(),
@@ -239,10 +244,11 @@ impl ExportOptions {
             });
         }
         let recipe = self.recipe.unwrap_or_else(|| Recipe::of(net));
-        if !(recipe.fraction > 0.0 && recipe.fraction <= 1.0) {
+        let asked = net.options();
+        if !recipe.is_possible(asked.image_height, asked.image_width) {
             return Err(ExportError::Option {
                 option: "crop fraction",
-                expected: "above 0 and at most 1",
+                expected: FRACTIONS,
                 found: recipe.fraction.to_string(),
             });
         }
@@ -253,7 +259,7 @@ impl ExportOptions {
                 reason: "only timm's recipe is written into the graph",
             });
         }
-        let classes = net.options().classes;
+        let classes = asked.classes;
         if self.labels.background && classes < 2 {
             return Err(ExportError::Option {
                 option: "background class",

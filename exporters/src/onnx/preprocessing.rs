@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ExportOptions, INPUT_NAME, ImageSize, Input};
+use super::recipe::FRACTIONS;
+use super::{ExportOptions, INPUT_NAME, ImageSize, Input, Recipe, Scaling};
 use crate::files::{self, FileError};
 use crate::net::{MINIMUM_IMAGE_SIDE, Net};
 use crate::text::hex;
@@ -16,126 +17,6 @@ use crate::text::hex;
 pub(super) const ENTRY: &str = "incept.preprocessing";
 
 const SCHEMA: &str = "incept.preprocessing/1";
-
-/// How a byte becomes the number a network computes with: `byte / divisor - offset`, each step rounded to float32.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scaling {
-    /// What the byte is divided by.
-    pub divisor: f32,
-    /// What is subtracted then.
-    pub offset: f32,
-}
-
-impl Scaling {
-    /// To [-1, 1], as all networks trained on ImageNet by TF-slim's recipe have it.
-    pub const UNIT: Self = Self {
-        divisor: 127.5,
-        offset: 1.0,
-    };
-
-    /// One byte's number.
-    pub fn value(self, byte: u8) -> f32 {
-        f32::from(byte) / self.divisor - self.offset
-    }
-
-    /// The numbers of black and white.
-    pub fn range(self) -> [f32; 2] {
-        [self.value(0), self.value(255)]
-    }
-}
-
-/// The filter of a resize.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interpolation {
-    /// Keys' cubic with a = -0.5, Pillow's `BICUBIC`.
-    Bicubic,
-    /// A triangle.
-    Bilinear,
-}
-
-/// What is resized to what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Resize {
-    /// The image, in proportion: its shorter side to floor(size / fraction); for an input that is not square, just
-    /// covering floor(height / fraction) × floor(width / fraction). Then its centre is cut out.
-    ShorterSide,
-    /// The central fraction of each side, stretched to the input.
-    StretchedMiddle,
-}
-
-/// How a network's single crop is made.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// What is resized.
-    pub resize: Resize,
-    /// The part of the image that is seen, above 0 and at most 1: timm's `crop_pct`.
-    pub fraction: f64,
-    /// The filter.
-    pub filter: Interpolation,
-    /// Whether the filter is widened when shrinking.
-    pub antialias: bool,
-}
-
-impl Recipe {
-    /// timm's and torchvision's: shorter side to floor(size / `fraction`), antialiased bicubic, centre.
-    pub fn timm(fraction: f64) -> Self {
-        Self {
-            resize: Resize::ShorterSide,
-            fraction,
-            filter: Interpolation::Bicubic,
-            antialias: true,
-        }
-    }
-
-    /// TF-slim's: the central `fraction`, stretched by TensorFlow 1's bilinear resize.
-    pub fn tf_slim(fraction: f64) -> Self {
-        Self {
-            resize: Resize::StretchedMiddle,
-            fraction,
-            filter: Interpolation::Bilinear,
-            antialias: false,
-        }
-    }
-
-    /// What timm evaluates a network's published weights with: `crop_pct` 0.8975 for Inception-ResNet-v2, 0.875 for
-    /// the others. The networks as the paper draws them have no published weights and take 0.875.
-    pub fn of(net: &Net) -> Self {
-        Self::timm(match (net.name(), net.variant()) {
-            ("inception_resnet_v2", "published") => 0.8975,
-            _ => 0.875,
-        })
-    }
-
-    /// A side before the centre is cut out: floor(`side` / fraction).
-    pub fn enlarged(&self, side: usize) -> usize {
-        (side as f64 / self.fraction).floor() as usize
-    }
-
-    /// The recipe in words.
-    pub fn describe(&self) -> String {
-        let filter = match self.filter {
-            Interpolation::Bicubic => "bicubic (a = -0.5)",
-            Interpolation::Bilinear => "bilinear",
-        };
-        let antialias = match self.antialias {
-            true => "antialiased",
-            false => "not antialiased",
-        };
-        let fraction = self.fraction;
-        match self.resize {
-            Resize::ShorterSide => format!(
-                "shorter side to floor(size / {fraction}), {filter}, {antialias}; then the centre"
-            ),
-            Resize::StretchedMiddle => {
-                format!("central {fraction} of each side, stretched, {filter}, {antialias}")
-            }
-        }
-    }
-}
 
 /// What the classes are, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -353,9 +234,9 @@ impl Preprocessing {
                 format!("{height}x{width}"),
             );
         }
-        let fraction = self.recipe.fraction;
-        if !(fraction > 0.0 && fraction <= 1.0) {
-            return wrong("fraction", "above 0 and at most 1", fraction.to_string());
+        if !self.recipe.is_possible(height, width) {
+            let found = self.recipe.fraction.to_string();
+            return wrong("fraction", FRACTIONS, found);
         }
         match &self.classes {
             Some(classes) if classes.offset > 1 || classes.offset >= classes.count => {

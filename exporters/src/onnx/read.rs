@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
 use prost::bytes::Bytes;
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
 };
+use prost::{DecodeError, Message};
 
 use super::NetworkFacts;
 use super::proto::{Dimension, GraphProto, MODEL_GRAPH, ModelProto, ValueInfoProto};
@@ -22,6 +22,14 @@ pub enum ReadError {
     NotAModel {
         /// The part that is missing.
         expected: &'static str,
+    },
+    /// A tensor whose parts do not go together.
+    #[error("tensor `{tensor}`: {reason}")]
+    Tensor {
+        /// Its name.
+        tensor: String,
+        /// What is wrong, with expected and found.
+        reason: String,
     },
 }
 
@@ -177,24 +185,46 @@ pub fn with_outputs(bytes: &Bytes, names: &[String]) -> Result<Vec<u8>, ReadErro
     }
     .encode_to_vec();
 
-    let mut rest = bytes.clone();
     let mut extended = Vec::with_capacity(bytes.len() + addition.len() + 16);
-    while !rest.is_empty() {
-        let field = rest.clone();
-        let (number, wire) = decode_key(&mut rest)?;
-        if (number, wire) == (MODEL_GRAPH, WireType::LengthDelimited) {
-            let length = decode_varint(&mut rest)? as usize;
-            // The model was decoded above: the length lies within the bytes.
-            let graph = rest.split_to(length.min(rest.len()));
-            encode_key(number, wire, &mut extended);
-            encode_varint((graph.len() + addition.len()) as u64, &mut extended);
-            extended.extend_from_slice(&graph);
-            // A graph may come in pieces, to be merged: the outputs go to the first.
-            extended.append(&mut addition);
-        } else {
-            skip_field(wire, number, &mut rest, DecodeContext::default())?;
-            extended.extend_from_slice(&field[..field.len() - rest.len()]);
+    for_each_field(bytes, |field, number, contents| {
+        match contents.filter(|_| number == MODEL_GRAPH) {
+            Some(graph) => {
+                encode_key(number, WireType::LengthDelimited, &mut extended);
+                encode_varint((graph.len() + addition.len()) as u64, &mut extended);
+                extended.extend_from_slice(&graph);
+                // A graph may come in pieces, to be merged: the outputs go to the first.
+                extended.append(&mut addition);
+            }
+            None => extended.extend_from_slice(&field),
         }
-    }
+        Ok(())
+    })?;
     Ok(extended)
+}
+
+/// Hands on each field of a message: all its bytes, its number, and its contents where it has a length.
+///
+/// # Errors
+/// What `each` returns, and fields that are cut off.
+pub(super) fn for_each_field(
+    message: &Bytes,
+    mut each: impl FnMut(Bytes, u32, Option<Bytes>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut rest = message.clone();
+    while !rest.is_empty() {
+        let mut field = rest.clone();
+        let (number, wire) = decode_key(&mut rest)?;
+        let mut contents = None;
+        if wire == WireType::LengthDelimited {
+            let mut inside = rest.clone();
+            let length = decode_varint(&mut inside)?;
+            // Whether there are as many bytes is checked by skipping them.
+            inside.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+            contents = Some(inside);
+        }
+        skip_field(wire, number, &mut rest, DecodeContext::default())?;
+        field.truncate(field.len() - rest.len());
+        each(field, number, contents)?;
+    }
+    Ok(())
 }

@@ -116,8 +116,10 @@ impl Target {
         options: ExportOptions,
     ) -> Result<ExportOptions, ExportError> {
         let limits = target.map_or(NO_LIMITS, Self::limits);
+        let (of_precision, _) = options.precision.oldest_opset(options.batch_norm);
+        let oldest = options.input.oldest_opset().max(of_precision);
         let settled = ExportOptions {
-            opset: opset.unwrap_or(DEFAULT_OPSET.max(options.input.oldest_opset())),
+            opset: opset.unwrap_or(DEFAULT_OPSET.max(oldest)),
             batch: batch.unwrap_or(limits.batch),
             ..options
         };

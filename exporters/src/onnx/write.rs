@@ -1,24 +1,48 @@
-//! The wire format, streamed: tensors are folded and written one by one, so that no second copy of the weights
-//! is ever in memory.
+//! Writing, in one pass over the weights: while some tensors are written, the next are checked, hashed and folded on
+//! the other cores. No second copy of the weights is ever in memory.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
-use super::graph::{self, Graph, Initializer};
-use super::proto::{
-    GRAPH_INITIALIZER, GraphProto, MODEL_GRAPH, ModelProto, OperatorSetIdProto, TENSOR_RAW_DATA,
-    TensorProto,
+use super::data_type::{number_of, type_name};
+use super::layout::{self, LIMIT, Layout, Place, Planned};
+use super::manifest::{Manifest, ManifestTensor, Provenance, WrittenFile};
+use super::rounding::{Encoded, Rounding, encode};
+use super::{
+    ExportError, ExportOptions, Precision, PrecisionReport, TensorRounding, external, fold,
 };
-use super::{ExportError, ExportOptions, fold, metadata};
-use crate::files::write_whole;
+use crate::files::{FileError, Together};
 use crate::net::Net;
-use crate::weights::Weights;
+use crate::text::hex;
+use crate::weights::{Weights, digest, not_finite};
 
-/// Protobuf's limit on one message.
-pub(super) const LIMIT: u64 = i32::MAX as u64;
+/// Where an export goes.
+#[derive(Debug, Clone, Default)]
+pub struct Destination {
+    /// The model.
+    pub model: PathBuf,
+    /// A file for the tensors, in the model's folder or below.
+    pub data: Option<PathBuf>,
+    /// The manifest.
+    pub manifest: Option<PathBuf>,
+    /// What the manifest says of how the files came about.
+    pub provenance: Provenance,
+}
+
+/// What an export wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// Bytes of the model and its data file.
+    pub bytes: u64,
+    /// What rounding did to the weights, where they are not stored as float32.
+    pub precision: Option<PrecisionReport>,
+    /// What the manifest holds, where one was asked for.
+    pub manifest: Option<Manifest>,
+}
 
 /// Writes the ONNX file of `net` with `weights`: whole or not at all, and the same bytes for the same arguments.
 ///
@@ -29,21 +53,104 @@ pub fn write(
     weights: &Weights,
     options: &ExportOptions,
     path: &Path,
-) -> Result<(), ExportError> {
-    let layout = Layout::plan(net, weights, options)?;
-    let mut failed = None;
-    let written = write_whole(path, |writer| {
-        layout.stream(weights, writer).map_err(|error| match error {
-            StreamError::Io(error) => error,
-            StreamError::Export(error) => {
-                failed = Some(error);
-                io::Error::other("export failed")
-            }
-        })
+) -> Result<Exported, ExportError> {
+    let destination = Destination {
+        model: path.into(),
+        ..Destination::default()
+    };
+    export(net, weights, options, &destination)
+}
+
+/// Writes the ONNX file of `net`, and the files that belong to it: all of them whole, or none. The data file appears
+/// first, then the model, then the manifest.
+///
+/// # Errors
+/// As [`write()`]; also [`ExportError::DataFile`].
+pub fn export(
+    net: &Net,
+    weights: &Weights,
+    options: &ExportOptions,
+    destination: &Destination,
+) -> Result<Exported, ExportError> {
+    let location = match &destination.data {
+        Some(data) => Some(external::location(data, &destination.model)?),
+        None => None,
+    };
+    weights.check_shapes(net)?;
+    let layout = Layout::plan(net, weights, options, location.as_deref())?;
+    let mut export = Export {
+        net,
+        weights,
+        options,
+        layout,
+        hashed: destination.manifest.is_some(),
+        outcome: Outcome::default(),
+    };
+    let mut files = Together::default();
+    let mut written = vec![];
+    let mut kept = HashMap::new();
+    if let (Some(data), Some(location)) = (&destination.data, location) {
+        let (file, small) = add(&mut files, data, |writer| export.data(writer, location))?;
+        written.push(file);
+        kept = small;
+    }
+    let name = destination.model.file_name().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
+    let external = destination.data.is_some();
+    let (file, ()) = add(&mut files, &destination.model, |writer| {
+        let mut counted = Counted::new(writer, export.hashed);
+        export.model(&mut counted, external.then_some(kept))?;
+        Ok((counted.finish(name), ()))
+    })?;
+    written.insert(0, file);
+    let bytes = written.iter().map(|file| file.bytes).sum();
+    let manifest = destination.manifest.as_ref().map(|path| {
+        let manifest = export.manifest(written, destination.provenance.clone());
+        let text = manifest.to_json().map_err(StreamError::Io);
+        let filled = text.and_then(|text| {
+            let added = files.add(path, |writer| writer.write_all(text.as_bytes()));
+            added.map_err(|error| StreamError::Export(error.into()))
+        });
+        match filled {
+            Ok(()) => Ok(manifest),
+            Err(error) => Err(error.into_export(path)),
+        }
     });
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(written?),
+    let manifest = manifest.transpose()?;
+    files.appear()?;
+    Ok(Exported {
+        bytes,
+        precision: export.precision(),
+        manifest,
+    })
+}
+
+/// Adds a file to those that appear together.
+fn add<T>(
+    files: &mut Together,
+    path: &Path,
+    fill: impl FnOnce(&mut crate::files::Writer<'_>) -> Result<T, StreamError>,
+) -> Result<T, ExportError> {
+    let mut filled = None;
+    let added = files.add(path, |writer| {
+        filled = Some(fill(writer));
+        match &filled {
+            // The error itself is handed on below.
+            Some(Err(_)) => Err(io::Error::other("export failed")),
+            _ => Ok(()),
+        }
+    });
+    match filled {
+        Some(Err(error)) => Err(error.into_export(path)),
+        Some(Ok(value)) => {
+            added?;
+            Ok(value)
+        }
+        None => {
+            added?;
+            // A file that was added was filled.
+            Err(FileError::new("write", path, io::ErrorKind::Other.into()).into())
+        }
     }
 }
 
@@ -56,15 +163,20 @@ pub fn to_bytes(
     weights: &Weights,
     options: &ExportOptions,
 ) -> Result<Vec<u8>, ExportError> {
-    let layout = Layout::plan(net, weights, options)?;
+    weights.check_shapes(net)?;
+    let layout = Layout::plan(net, weights, options, None)?;
     let mut bytes = Vec::with_capacity(layout.total() as usize);
-    match layout.stream(weights, &mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(StreamError::Export(error)) => Err(error),
-        Err(StreamError::Io(error)) => {
-            Err(crate::files::FileError::new("write", "memory", error).into())
-        }
-    }
+    let mut export = Export {
+        net,
+        weights,
+        options,
+        layout,
+        hashed: false,
+        outcome: Outcome::default(),
+    };
+    let streamed = export.model(&mut bytes, None);
+    streamed.map_err(|error| error.into_export(Path::new("memory")))?;
+    Ok(bytes)
 }
 
 /// Tells whether one file can hold `net`, before there are any weights.
@@ -72,8 +184,7 @@ pub fn to_bytes(
 /// # Errors
 /// [`ExportError::TooLarge`] with the bytes its tensors need.
 pub fn check_size(net: &Net, options: &ExportOptions) -> Result<(), ExportError> {
-    let tensors = graph::emit(net, options)?.initializers;
-    match tensors.iter().map(Initializer::size).sum() {
+    match layout::bytes_of_tensors(net, options)? {
         found if found > LIMIT => Err(ExportError::TooLarge { found }),
         _ => Ok(()),
     }
@@ -84,141 +195,343 @@ enum StreamError {
     Export(ExportError),
 }
 
+impl StreamError {
+    fn into_export(self, path: &Path) -> ExportError {
+        match self {
+            Self::Io(error) => FileError::new("write", path, error).into(),
+            Self::Export(error) => error,
+        }
+    }
+}
+
 impl From<io::Error> for StreamError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-/// Everything but the tensors' values, encoded, and where those go.
-struct Layout {
-    /// The model's fields other than the graph.
-    model: Vec<u8>,
-    /// The graph's fields other than its tensors.
-    graph: Vec<u8>,
-    initializers: Vec<Initializer>,
-    /// Each tensor's fields before its values.
-    headers: Vec<Vec<u8>>,
+impl From<ExportError> for StreamError {
+    fn from(error: ExportError) -> Self {
+        Self::Export(error)
+    }
 }
 
-impl Layout {
-    fn plan(net: &Net, weights: &Weights, options: &ExportOptions) -> Result<Self, ExportError> {
-        weights.check(net)?;
-        let Graph {
-            inputs,
-            nodes,
-            values,
-            outputs,
-            initializers,
-        } = graph::emit(net, options)?;
-        let graph = GraphProto {
-            node: nodes,
-            name: net.name().into(),
-            initializer: vec![],
-            doc_string: String::new(),
-            input: inputs,
-            output: outputs,
-            value_info: values,
-        };
-        let model = ModelProto {
-            ir_version: ir_version(options.opset),
-            producer_name: "incept".into(),
-            producer_version: env!("CARGO_PKG_VERSION").into(),
-            graph: None,
-            opset_import: vec![OperatorSetIdProto {
-                domain: String::new(),
-                version: options.opset.into(),
-            }],
-            metadata_props: metadata::entries(net, weights, options),
-        };
-        let headers = initializers.iter().map(header).collect();
-        let layout = Self {
-            model: model.encode_to_vec(),
-            graph: graph.encode_to_vec(),
-            initializers,
-            headers,
-        };
-        match layout.total() {
-            found if found > LIMIT => Err(ExportError::TooLarge { found }),
-            _ => Ok(layout),
+/// Bytes of tensors that are computed while others are written.
+const WINDOW: u64 = 8 << 20;
+
+/// Small tensors of a model whose others lie in a data file, by their place in the order of tensors.
+type Small = HashMap<usize, Vec<u8>>;
+
+struct Export<'a> {
+    net: &'a Net,
+    weights: &'a Weights,
+    options: &'a ExportOptions,
+    layout: Layout,
+    /// Whether stored tensors and files are hashed, for a manifest.
+    hashed: bool,
+    outcome: Outcome<'a>,
+}
+
+/// What the pass over the weights found.
+#[derive(Default)]
+struct Outcome<'a> {
+    /// SHA-256 of the values of each tensor of the weights.
+    digests: BTreeMap<&'a str, [u8; 32]>,
+    /// What rounding did to each tensor of the file.
+    roundings: Vec<Rounding>,
+    /// SHA-256 of each tensor of the file.
+    stored: Vec<[u8; 32]>,
+}
+
+/// One tensor, ready to be written.
+struct Computed<'a> {
+    encoded: Encoded<'a>,
+    rounding: Rounding,
+    /// The tensor of the weights that was read for it, and its hash.
+    source: Option<(&'a str, [u8; 32])>,
+    stored: Option<[u8; 32]>,
+}
+
+impl<'a> Export<'a> {
+    /// Writes the data file; keeps the tensors that do not go there.
+    fn data(
+        &mut self,
+        writer: &mut crate::files::Writer<'_>,
+        location: String,
+    ) -> Result<(WrittenFile, Small), StreamError> {
+        let mut counted = Counted::new(writer, self.hashed);
+        let mut small = Small::new();
+        self.tensors(|index, tensor, values| match tensor.place {
+            Place::Model(_) => {
+                small.insert(index, values.to_vec());
+                Ok(())
+            }
+            Place::Data(offset) => {
+                let gap = offset.saturating_sub(counted.bytes);
+                io::copy(&mut io::Read::take(io::repeat(0), gap), &mut counted)?;
+                counted.write_all(values)
+            }
+        })?;
+        Ok((counted.finish(location), small))
+    }
+
+    /// Writes the model; with `kept`, the tensors have been computed already.
+    fn model(
+        &mut self,
+        writer: &mut (impl Write + Send),
+        kept: Option<Small>,
+    ) -> Result<(), StreamError> {
+        self.layout.start(writer)?;
+        match kept {
+            None => self.tensors(|_, tensor, values| {
+                tensor.start(writer)?;
+                writer.write_all(values)
+            })?,
+            Some(kept) => {
+                for (index, tensor) in self.layout.tensors.iter().enumerate() {
+                    tensor.start(writer)?;
+                    if let Some(values) = kept.get(&index) {
+                        writer.write_all(values)?;
+                    }
+                }
+            }
         }
-    }
-
-    /// Bytes of each tensor's message.
-    fn tensor_sizes(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.initializers
-            .iter()
-            .zip(&self.headers)
-            .map(|(initializer, header)| {
-                let values = initializer.size();
-                let field = key_len(TENSOR_RAW_DATA) as u64 + encoded_len_varint(values) as u64;
-                (header.len() as u64 + field + values, values)
-            })
-    }
-
-    fn graph_size(&self) -> u64 {
-        let field = |(message, _)| {
-            key_len(GRAPH_INITIALIZER) as u64 + encoded_len_varint(message) as u64 + message
-        };
-        self.graph.len() as u64 + self.tensor_sizes().map(field).sum::<u64>()
-    }
-
-    fn total(&self) -> u64 {
-        let graph = self.graph_size();
-        self.model.len() as u64
-            + key_len(MODEL_GRAPH) as u64
-            + encoded_len_varint(graph) as u64
-            + graph
-    }
-
-    fn stream(&self, weights: &Weights, writer: &mut impl Write) -> Result<(), StreamError> {
-        writer.write_all(&self.model)?;
-        start_field(writer, MODEL_GRAPH, self.graph_size())?;
-        writer.write_all(&self.graph)?;
-        for ((initializer, header), (message, values)) in self
-            .initializers
-            .iter()
-            .zip(&self.headers)
-            .zip(self.tensor_sizes())
-        {
-            start_field(writer, GRAPH_INITIALIZER, message)?;
-            writer.write_all(header)?;
-            start_field(writer, TENSOR_RAW_DATA, values)?;
-            let bytes = fold::bytes(initializer, weights).map_err(StreamError::Export)?;
-            writer.write_all(&bytes)?;
-        }
+        writer.write_all(&self.tail())?;
         Ok(())
     }
-}
 
-fn start_field(writer: &mut impl Write, number: u32, length: u64) -> io::Result<()> {
-    let mut start = Vec::with_capacity(12);
-    encode_key(number, WireType::LengthDelimited, &mut start);
-    encode_varint(length, &mut start);
-    writer.write_all(&start)
-}
-
-fn header(initializer: &Initializer) -> Vec<u8> {
-    let dims = initializer.shape.iter().map(|&size| size as i64).collect();
-    let name = initializer.name.clone();
-    TensorProto {
-        dims,
-        data_type: initializer.element_type(),
-        name,
-        raw_data: Default::default(),
+    fn tail(&self) -> Vec<u8> {
+        let sha256 = self.weights.combine(&self.outcome.digests);
+        layout::tail(self.net, self.weights, self.options, &sha256)
     }
-    .encode_to_vec()
+
+    /// Computes every tensor of the file and hands it to `sink`, in order; then hashes what no tensor was made of.
+    fn tensors(
+        &mut self,
+        mut sink: impl FnMut(usize, &Planned, &[u8]) -> io::Result<()> + Send,
+    ) -> Result<(), StreamError> {
+        let export = &*self;
+        let mut outcome = Outcome::default();
+        let mut take = |outcome: &mut Outcome<'a>, (index, computed): (usize, Computed<'a>)| {
+            sink(
+                index,
+                &export.layout.tensors[index],
+                computed.encoded.bytes(),
+            )?;
+            outcome.digests.extend(computed.source);
+            outcome.roundings.push(computed.rounding);
+            outcome.stored.extend(computed.stored);
+            Ok::<(), io::Error>(())
+        };
+        let mut ready: Vec<(usize, Computed<'a>)> = vec![];
+        let mut next = 0;
+        while next < export.layout.tensors.len() {
+            let window = export.window(next);
+            next = window.end;
+            let compute = |index| Ok((index, export.compute(&export.layout.tensors[index])?));
+            let (computed, written) = rayon::join(
+                || {
+                    window
+                        .into_par_iter()
+                        .map(compute)
+                        .collect::<Result<_, ExportError>>()
+                },
+                || {
+                    ready
+                        .drain(..)
+                        .try_for_each(|tensor| take(&mut outcome, tensor))
+                },
+            );
+            written?;
+            ready = computed?;
+        }
+        ready
+            .drain(..)
+            .try_for_each(|tensor| take(&mut outcome, tensor))?;
+
+        let others = export
+            .weights
+            .iter()
+            .filter(|(name, _)| !outcome.digests.contains_key(name));
+        let others: Vec<_> = others.collect();
+        let digests = others.into_par_iter().map(|(name, tensor)| {
+            let values = tensor.values();
+            export.check(&values)?;
+            Ok((name, digest(&values)))
+        });
+        let digests: Vec<_> = digests.collect::<Result<_, ExportError>>()?;
+        outcome.digests.extend(digests);
+        self.outcome = outcome;
+        Ok(())
+    }
+
+    /// The tensors from `first` on that are computed at a time.
+    fn window(&self, first: usize) -> std::ops::Range<usize> {
+        let mut bytes = 0;
+        let more = self.layout.tensors[first..].iter().take_while(|tensor| {
+            let fits = bytes < WINDOW;
+            bytes += tensor.bytes;
+            fits
+        });
+        first..first + more.count()
+    }
+
+    fn compute(&self, tensor: &Planned) -> Result<Computed<'a>, ExportError> {
+        let initializer = &tensor.stored.initializer;
+        let mut source = None;
+        let mut values = None;
+        if let Some((name, tensor)) = fold::source(initializer, self.weights)? {
+            let read = tensor.values();
+            self.check(&read)?;
+            source = Some((name, digest(&read)));
+            values = Some(read);
+        }
+        let numbers = fold::numbers(initializer, self.weights, values)?;
+        let (encoded, rounding) = encode(numbers, tensor.stored.element_type);
+        if rounding.not_finite > 0 {
+            return Err(ExportError::NotFinite {
+                tensor: initializer.name.clone(),
+                count: rounding.not_finite,
+            });
+        }
+        if rounding.overflows > 0 && !self.options.precision.allow_clamp {
+            return Err(self.overflow());
+        }
+        let stored = self.hashed.then(|| match (&encoded, source) {
+            (Encoded::Borrowed(_), Some((_, digest))) => digest,
+            _ => Sha256::digest(encoded.bytes()).into(),
+        });
+        Ok(Computed {
+            encoded,
+            rounding,
+            source,
+            stored,
+        })
+    }
+
+    /// An error that names everything wrong with the weights, unless these values are finite.
+    fn check(&self, values: &[f32]) -> Result<(), ExportError> {
+        match not_finite(values) {
+            0 => Ok(()),
+            _ => Ok(self.weights.check(self.net)?),
+        }
+    }
+
+    /// The error that names every tensor with an overflow.
+    fn overflow(&self) -> ExportError {
+        let rounding = |tensor: &Planned| {
+            let initializer = &tensor.stored.initializer;
+            let source = fold::source(initializer, self.weights).ok()?;
+            let values = source.map(|(_, tensor)| tensor.values());
+            let numbers = fold::numbers(initializer, self.weights, values).ok()?;
+            let (_, rounding) = encode(numbers, tensor.stored.element_type);
+            (rounding.overflows > 0).then(|| tensor_rounding(tensor, &rounding))
+        };
+        let tensors = self
+            .layout
+            .tensors
+            .par_iter()
+            .filter_map(rounding)
+            .collect();
+        ExportError::Overflow {
+            precision: self.options.precision.precision,
+            tensors,
+        }
+    }
+
+    fn precision(&self) -> Option<PrecisionReport> {
+        let precision = self.options.precision.precision;
+        if precision == Precision::Fp32 {
+            return None;
+        }
+        let tensors = self.layout.tensors.iter().zip(&self.outcome.roundings);
+        let half = tensors.filter(|(t, _)| t.stored.element_type == precision.element_type());
+        let rounded = half.map(|(tensor, rounding)| tensor_rounding(tensor, rounding));
+        Some(PrecisionReport::new(precision, rounded.collect()))
+    }
+
+    /// `files`: the model, then its data file where it has one.
+    fn manifest(&self, files: Vec<WrittenFile>, provenance: Provenance) -> Manifest {
+        let tensors = self.layout.tensors.iter().zip(&self.outcome.stored);
+        let tensors = tensors.map(|(tensor, sha256)| {
+            let initializer = &tensor.stored.initializer;
+            let (file, offset) = match tensor.place {
+                Place::Model(offset) => (files.first(), offset),
+                Place::Data(offset) => (files.last(), offset),
+            };
+            ManifestTensor {
+                name: initializer.name.clone(),
+                element_type: type_name(number_of(tensor.stored.element_type)),
+                shape: initializer.shape.clone(),
+                file: file.map(|file| file.path.clone()).unwrap_or_default(),
+                offset,
+                bytes: tensor.bytes,
+                sha256: hex(sha256),
+            }
+        });
+        let tensors = tensors.collect();
+        let sha256 = self.weights.combine(&self.outcome.digests);
+        let entries = super::metadata::entries(self.net, self.weights, self.options, &sha256);
+        Manifest {
+            schema: "incept.manifest/1".into(),
+            provenance,
+            ir_version: layout::ir_version(self.options.opset),
+            opset: self.options.opset,
+            metadata: entries
+                .into_iter()
+                .map(|entry| (entry.key, entry.value))
+                .collect(),
+            files,
+            tensors,
+            precision: self.precision(),
+        }
+    }
 }
 
-/// The oldest IR version that goes with an operator set, from the table of versions in ONNX's own repository.
-fn ir_version(opset: u32) -> i64 {
-    match opset {
-        ..=14 => 7,
-        15..=18 => 8,
-        19 | 20 => 9,
-        21 | 22 => 10,
-        23 => 11,
-        24 => 12,
-        _ => 13,
+fn tensor_rounding(tensor: &Planned, rounding: &Rounding) -> TensorRounding {
+    let elements = tensor.bytes / tensor.stored.element_type.size() as u64;
+    TensorRounding::new(&tensor.stored.initializer.name, elements, rounding)
+}
+
+/// Counts and hashes what is written.
+struct Counted<W> {
+    writer: W,
+    bytes: u64,
+    hash: Option<Sha256>,
+}
+
+impl<W: Write> Counted<W> {
+    fn new(writer: W, hashed: bool) -> Self {
+        Self {
+            writer,
+            bytes: 0,
+            hash: hashed.then(Sha256::new),
+        }
+    }
+
+    fn finish(self, path: String) -> WrittenFile {
+        WrittenFile {
+            path,
+            bytes: self.bytes,
+            sha256: self
+                .hash
+                .map(|hash| hex(&hash.finalize()))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.bytes += written as u64;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }

@@ -128,6 +128,12 @@ impl Weights {
         self.tensors.get(name)
     }
 
+    /// The tensor of that name, with the name as long as the weights live.
+    pub(crate) fn entry(&self, name: &str) -> Option<(&str, &Tensor)> {
+        let found = self.tensors.get_key_value(name);
+        found.map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
     /// Replaces or adds a tensor.
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
         self.tensors.insert(name.into(), tensor);
@@ -138,6 +144,15 @@ impl Weights {
     /// # Errors
     /// [`WeightsError::Mismatch`] with all that is missing, unused, misshapen or not finite, at once.
     pub fn check(&self, net: &Net) -> Result<(), WeightsError> {
+        self.compare(net, self.not_finite())
+    }
+
+    /// As [`Weights::check`], but looks at no value.
+    pub(crate) fn check_shapes(&self, net: &Net) -> Result<(), WeightsError> {
+        self.compare(net, vec![])
+    }
+
+    fn compare(&self, net: &Net, not_finite: Vec<(String, usize)>) -> Result<(), WeightsError> {
         let wanted: BTreeMap<String, Vec<usize>> = net
             .parameters()
             .into_iter()
@@ -167,7 +182,6 @@ impl Weights {
                 Some(_) => {}
             }
         }
-        let not_finite = self.not_finite();
         let mistyped: Vec<(String, ElementType)> = self
             .tensors
             .iter()
@@ -199,9 +213,19 @@ impl Weights {
         self.tensors.par_iter().filter_map(count).collect()
     }
 
-    /// SHA-256 over all tensors in the order of their names: for each, `name\0`, its dimensions joined by `x`,
-    /// `\0`, then its float32 values in little-endian order. The same weights have the same hash however they came.
+    /// SHA-256 over all tensors in the order of their names: for each, `name\0`, its dimensions joined by `x`, `\0`,
+    /// then the 32 bytes of the SHA-256 of its float32 values in little-endian order. So tensors are hashed side by
+    /// side. The same weights have the same hash however they came.
     pub fn sha256(&self) -> String {
+        let digests = self.tensors.par_iter();
+        let digests: BTreeMap<&str, [u8; 32]> = digests
+            .map(|(name, tensor)| (name.as_str(), digest(&tensor.values())))
+            .collect();
+        self.combine(&digests)
+    }
+
+    /// [`Weights::sha256`] from the hashes of all tensors' values.
+    pub(crate) fn combine(&self, digests: &BTreeMap<&str, [u8; 32]>) -> String {
         let mut hash = Sha256::new();
         for (name, tensor) in &self.tensors {
             let dimensions: Vec<String> = tensor.shape().iter().map(usize::to_string).collect();
@@ -209,10 +233,25 @@ impl Weights {
             hash.update(b"\0");
             hash.update(dimensions.join("x").as_bytes());
             hash.update(b"\0");
-            hash.update(tensor.bytes());
+            hash.update(digests.get(name.as_str()).copied().unwrap_or_default());
         }
         crate::text::hex(&hash.finalize())
     }
+}
+
+/// SHA-256 of float32 values in little-endian order.
+pub(crate) fn digest(values: &[f32]) -> [u8; 32] {
+    Sha256::digest(little_endian(values)).into()
+}
+
+/// NaN and infinite values.
+pub(crate) fn not_finite(values: &[f32]) -> usize {
+    // An exponent of ones only: whole numbers are compared many at a time.
+    let exponent = |value: &f32| value.to_bits() & 0x7f80_0000;
+    values
+        .iter()
+        .filter(|value| exponent(value) == 0x7f80_0000)
+        .count()
 }
 
 fn generate(net: &Net, values: impl Fn(&Parameter) -> Vec<f32> + Sync) -> BTreeMap<String, Tensor> {

@@ -61,6 +61,12 @@ pub(super) struct InterfaceArguments {
 }
 
 impl InterfaceArguments {
+    /// Whether nothing is asked for that needs a classifier.
+    pub(super) fn only_features(&self) -> bool {
+        self.outputs.is_empty()
+            && (self.output.iter()).all(|head| matches!(head, Output::Features | Output::Embedding))
+    }
+
     /// Adds what the flags say to `options`.
     pub(super) fn settle(
         &self,

@@ -32,7 +32,7 @@ impl Flow<'_> {
         bottleneck.logits_and_probabilities()
     }
 
-    /// With the option [`NetOptions::auxiliary_head`], a second classifier on this value, as the published code has it on
+    /// With the option [`NetOptions::auxiliary_head`](crate::net::NetOptions::auxiliary_head), a second classifier on this value, as the published code has it on
     /// the last 17×17 grid for training; the flow itself goes on unchanged.
     ///
     /// 5×5 average pool at stride 3, 1×1 convolution with 128 filters, 5×5 with 768, linear layer. Where the grid is

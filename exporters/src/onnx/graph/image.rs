@@ -5,7 +5,7 @@
 //! does. The sizes are computed with the roundings of torchvision and timm, as the crop plans have them.
 
 use super::super::proto::{DOUBLE, FLOAT, INT64, NodeProto, UINT8};
-use super::super::{Batch, ExportOptions, INPUT_NAME, Input, Recipe, preprocessing::Scaling};
+use super::super::{Batch, ExportOptions, INPUT_NAME, Input, Recipe, Scaling};
 use super::attributes::{float, integer, integers, text};
 use super::values::{self, Size, batch, fixed, named};
 use super::{AttributeProto, Graph};
@@ -189,6 +189,7 @@ impl Nodes<'_> {
             name: name.clone(),
             op_type: op_type.into(),
             attribute,
+            ..Default::default()
         });
         name
     }

@@ -68,6 +68,9 @@ pub(super) fn of_type(elem_type: i32, name: &str, dimensions: Vec<Size>) -> Valu
     });
     ValueInfoProto {
         name: name.into(),
-        r#type: Some(TypeProto { tensor_type }),
+        r#type: Some(TypeProto {
+            tensor_type,
+            ..Default::default()
+        }),
     }
 }

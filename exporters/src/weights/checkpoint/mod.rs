@@ -2,6 +2,7 @@
 //!
 //! The format is told by content, never by the file's name.
 
+pub mod hdf5;
 pub mod pytorch;
 pub mod safetensors;
 pub mod tensorflow;
@@ -26,6 +27,8 @@ pub enum Format {
     TensorFlowV1,
     /// TensorFlow's checkpoints of an index and shards beside it.
     TensorFlowV2,
+    /// HDF5, as Keras writes it.
+    Hdf5,
 }
 
 impl fmt::Display for Format {
@@ -35,6 +38,7 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors",
             Self::TensorFlowV1 => "TensorFlow V1 checkpoint",
             Self::TensorFlowV2 => "TensorFlow V2 checkpoint",
+            Self::Hdf5 => "HDF5",
         })
     }
 }
@@ -117,6 +121,8 @@ pub struct Checkpoint {
     pub notes: Vec<String>,
     /// What incept wrote into the file besides tensors: its network, its variant.
     pub metadata: BTreeMap<String, String>,
+    /// Names of the network's tensors in the order of its layers, where the format has such an order; else empty.
+    pub order: Vec<String>,
 }
 
 /// What a format's reader gives: tensors, and notes for the user.
@@ -143,17 +149,15 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn parse(bytes: Bytes, path: &Path) -> Result<Self, WeightsError> {
-        let format = if pytorch::detect(&bytes) {
-            Format::PyTorch
-        } else {
-            tensorflow::detect(&bytes).unwrap_or(Format::Safetensors)
-        };
+        let format = detect(&bytes);
+        let mut order = vec![];
         let malformed = |reason| WeightsError::Malformed {
             path: path.into(),
             format,
             reason,
         };
         let contents = match format {
+            Format::Hdf5 => hdf5::read(&bytes, &mut order).map_err(malformed),
             Format::PyTorch => pytorch::read(&bytes).map_err(malformed),
             Format::Safetensors => match tensorflow::explain(&bytes, path) {
                 Some(stranger) => Err(stranger),
@@ -173,6 +177,18 @@ impl Checkpoint {
             tensors,
             notes,
             metadata,
+            order,
         })
+    }
+}
+
+/// The format that these bytes begin as.
+fn detect(bytes: &Bytes) -> Format {
+    if hdf5::detect(bytes) {
+        Format::Hdf5
+    } else if pytorch::detect(bytes) {
+        Format::PyTorch
+    } else {
+        tensorflow::detect(bytes).unwrap_or(Format::Safetensors)
     }
 }

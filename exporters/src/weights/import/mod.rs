@@ -1,9 +1,11 @@
 //! From a file's tensors, under whosever names, to a network's weights: every one of either accounted for.
 
+mod listing;
 mod open;
 mod report;
 
-pub use open::{OpenError, Opened, Request, open};
+pub use listing::{Fate, FileListing, ListedNetwork, ListedTensor, listing};
+pub use open::{OpenError, Opened, Request, metadata, open};
 pub use report::{Ignored, ImportReport, Made, Used};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,24 +63,29 @@ pub struct Imported {
     pub report: ImportReport,
 }
 
-/// Reads the weights of `net` from a file. Without a recipe its names are recognised.
+/// Reads the weights of `net` from a file. The names are recognised, unless the file has those of the recipe.
 ///
 /// # Errors
 /// As [`Checkpoint::read`], [`recognise`] and [`import`].
 pub fn load(net: &Net, path: &Path, recipe: Option<&Recipe>) -> Result<Imported, WeightsError> {
     let checkpoint = Checkpoint::read(path)?;
-    match recipe {
-        Some(recipe) => import(&checkpoint, net, recipe),
-        None => {
-            let choice = Choice {
-                network: Some(net.name().into()),
-                variant: Some(net.variant().into()),
-                ..Choice::default()
-            };
-            let naming = recognise(&checkpoint, &choice)?.naming;
-            import(&checkpoint, net, &Recipe::of(naming))
-        }
+    let tensors = &checkpoint.tensors;
+    let fits = |recipe: &&Recipe| {
+        let bindings = recipe.naming.bind(net, tensors).unwrap_or_default();
+        bindings
+            .iter()
+            .any(|binding| binding.find(tensors).is_some())
+    };
+    if let Some(recipe) = recipe.filter(fits) {
+        return import(&checkpoint, net, recipe);
     }
+    let choice = Choice {
+        network: Some(net.name().into()),
+        variant: Some(net.variant().into()),
+        ..Choice::default()
+    };
+    let naming = recognise(&checkpoint, &choice)?.naming;
+    import(&checkpoint, net, &Recipe::of(naming))
 }
 
 /// Takes the weights of `net` from a file's tensors. No number is looked at: [`Weights::check`] names those that are

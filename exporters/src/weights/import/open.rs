@@ -1,8 +1,12 @@
 //! A file whose network is not known before: recognised, built and filled in one step.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::{ImportReport, Imported, Recipe, import};
+use crate::files::{self, FileError};
 use crate::net::{Net, NetError, NetOptions};
 use crate::weights::recognise::{Choice, Recognised, recognise};
 use crate::weights::{Checkpoint, Weights, WeightsError};
@@ -109,4 +113,23 @@ fn fitting(recognised: &Recognised, request: &Request, options: &NetOptions) -> 
         auxiliary_head: options.auxiliary_head || kept,
         ..options.clone()
     }
+}
+
+/// What a converted file says of itself: its network, variant and options, and the file it was made from by its names and
+/// SHA-256.
+///
+/// # Errors
+/// [`FileError`] where the source cannot be read again.
+pub fn metadata(opened: &Opened, source: &Path) -> Result<BTreeMap<String, String>, FileError> {
+    let options = opened.net.options();
+    let hash = Sha256::digest(files::map(source)?);
+    let entries = [
+        ("network", opened.net.name().to_string()),
+        ("variant", opened.net.variant().to_string()),
+        ("classes", options.classes.to_string()),
+        ("width", options.width_multiplier.to_string()),
+        ("source.names", opened.report.recipe.naming.to_string()),
+        ("source.sha256", crate::text::hex(&hash)),
+    ];
+    Ok(entries.map(|(key, value)| (key.into(), value)).into())
 }

@@ -1,0 +1,76 @@
+//! Random images: as a model takes them, and as its network does.
+
+use incept_exporters::net::{Net, Shape};
+use incept_exporters::onnx::proto::UINT8;
+use incept_exporters::onnx::{ModelFacts, Preprocessing, Scaling};
+use incept_exporters::weights::random_image;
+use ndarray::{ArrayD, Axis, IxDyn};
+
+use crate::runtime::Images;
+
+/// One batch.
+pub(super) struct Feed {
+    /// What the network computes with, `[N, 3, H, W]`: the reference takes it.
+    pub(super) scaled: ArrayD<f32>,
+    /// What the model takes, where it takes bytes.
+    bytes: Option<ArrayD<u8>>,
+}
+
+impl Feed {
+    /// A batch for `net`, from the seed. A model that resizes is given images of exactly the size that it resizes to, so
+    /// that its crop is compared, and its resize is not: that has tests of its own beside Pillow.
+    pub(super) fn new(net: &Net, facts: &ModelFacts, seed: u64, batch: usize) -> Self {
+        let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
+        let takes_bytes = facts
+            .inputs
+            .first()
+            .is_some_and(|input| input.element_type == UINT8);
+        if !takes_bytes {
+            let scaled = random(seed, &shape);
+            return Self {
+                scaled,
+                bytes: None,
+            };
+        }
+        let contract = Preprocessing::read(&facts.metadata).and_then(Result::ok);
+        let (height, width) = match net.nodes()[0].shape {
+            Shape::Map { height, width, .. } => (height, width),
+            Shape::Vector { .. } => (1, 1),
+        };
+        let resized = contract
+            .as_ref()
+            .filter(|contract| contract.takes_any_image());
+        let whole = |side| resized.map_or(side, |contract| contract.recipe.enlarged(side));
+        let (whole_height, whole_width) = (whole(height), whole(width));
+        let bytes = random(seed, &[batch, whole_height, whole_width, 3])
+            .mapv(|value| ((value + 1.0) * 127.5).round() as u8);
+        let scaling = contract
+            .as_ref()
+            .map_or(Scaling::UNIT, |contract| contract.scaling);
+        // torchvision's centre: half the space, halves to the even number.
+        let start =
+            |whole: usize, side: usize| ((whole - side) as f64 / 2.0).round_ties_even() as usize;
+        let (top, left) = (start(whole_height, height), start(whole_width, width));
+        let mut cut = bytes.view();
+        cut.slice_axis_inplace(Axis(1), (top..top + height).into());
+        cut.slice_axis_inplace(Axis(2), (left..left + width).into());
+        let scaled = cut.permuted_axes(IxDyn(&[0, 3, 1, 2]));
+        Self {
+            scaled: scaled.mapv(|byte| scaling.value(byte)),
+            bytes: Some(bytes),
+        }
+    }
+
+    /// The batch as the model takes it.
+    pub(super) fn images(&self) -> Images<'_> {
+        match &self.bytes {
+            Some(bytes) => Images::Bytes(bytes.view()),
+            None => Images::Floats(self.scaled.view()),
+        }
+    }
+}
+
+fn random(seed: u64, shape: &[usize]) -> ArrayD<f32> {
+    let mut values = random_image(seed, shape.iter().product()).into_iter();
+    ArrayD::from_shape_simple_fn(IxDyn(shape), move || values.next().unwrap_or(0.0))
+}
