@@ -98,12 +98,14 @@ fn file(list: &str) -> (BTreeMap<String, Tensor>, String) {
             shape => shape.split('x').map(|side| side.parse().unwrap()).collect(),
         };
         let tensor = if line.get(2).is_some_and(|kind| kind == "int64") {
-            Tensor::contiguous(Bytes::from_static(&[0; 8]), ElementType::Int64, shape).unwrap()
+            let zero = Bytes::from_static(&[0; 8]);
+            digest.update(&zero);
+            Tensor::contiguous(zero, ElementType::Int64, shape).unwrap()
         } else {
-            let values = values(name, &shape);
-            Tensor::owned(shape, values)
+            let tensor = Tensor::owned(shape.clone(), values(name, &shape));
+            digest.update(tensor.bytes());
+            tensor
         };
-        digest.update(tensor.bytes());
         tensors.insert(name.clone(), tensor);
     }
     let hexadecimal = digest.finalize().into_iter().map(|b| format!("{b:02x}"));

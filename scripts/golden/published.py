@@ -61,6 +61,8 @@ def compute(network: Network) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             whole = value.shape[1] <= WHOLE
             vectors |= {f"{size}/{name}": np.ascontiguousarray(value)} if whole else sampled(f"{size}/{name}", value, SAMPLES_OF_OUTPUT)
             print(f"  {size:6} {name:24} {str(list(value.shape)):20} mean {value.mean():+.6f}  std {value.std():.6f}", flush=True)
+        if size == "small" and network.module == "tf_slim_session" and network.network != "inception_v3":
+            agree_with_timm(network, model.in_order(filled), outputs["logits"])
         for stage, value in stages.items() if size == "small" else ():
             vectors |= sampled(f"{size}/{stage}", value, SAMPLES)
     digest = hashlib.sha256()
@@ -79,6 +81,15 @@ def compute(network: Network) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         "python": platform.python_version(),
     }
     return vectors, {"incept": json.dumps(provenance)}
+
+
+def agree_with_timm(network: Network, filled: dict[str, np.ndarray], logits: np.ndarray) -> None:
+    """The graphs that are put together here, beside a network that somebody else put together."""
+    from libraries import agreement
+
+    found = agreement.difference(network, filled, logits, tensors.generator.image(SEED, SHAPES["small"]))
+    assert found < 1e-11, f"{network.name}: differs from timm's network with the same weights by {found:.1e} of the range"
+    print(f"  agrees with timm's network with the same weights within {found:.1e} of the range", flush=True)
 
 
 def check(network: Network, vectors: dict[str, np.ndarray]) -> None:

@@ -12,6 +12,7 @@ bias, biases, beta, running_mean, moving_mean    0.1 normal
 int64                                0: how often batch normalisation was updated, or how long was trained
 """
 
+import functools
 import re
 import sys
 from dataclasses import dataclass
@@ -63,16 +64,21 @@ def listed(name: str) -> list[Tensor]:
     return tensors
 
 
+@functools.lru_cache(maxsize=1)
+def values(name: str, seed: int) -> dict[str, np.ndarray]:
+    """What the tensors of a list are filled with, by the list's names."""
+    return {tensor.name: tensor.values(seed) for tensor in listed(name)}
+
+
 def fill(model, name: str, seed: int) -> dict[str, np.ndarray]:
     """Fills a library's model with the values of a list, after asking it whether these are its tensors. Returns them, under the list's names."""
-    tensors = listed(name)
-    expected = {model.own_name(tensor.name): tensor.shape for tensor in tensors}
+    filled = values(name, seed)
+    expected = {model.own_name(key): value.shape for key, value in filled.items()}
     found = model.shapes()
     for one, other, what in ((expected, found, "not in the model"), (found, expected, "not in the list")):
         unmatched = [key for key in one if other.get(key) != one[key]]
         # A model without the auxiliary head leaves the head's tensors.
         unmatched = [key for key in unmatched if one is found or "AuxLogits" not in key]
         assert not unmatched, f"{name}: {what}: {unmatched[:5]}"
-    values = {tensor.name: tensor.values(seed) for tensor in tensors}
-    model.fill({model.own_name(key): value for key, value in values.items() if model.own_name(key) in found})
-    return values
+    model.fill({model.own_name(key): value for key, value in filled.items() if model.own_name(key) in found})
+    return filled

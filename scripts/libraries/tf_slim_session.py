@@ -36,6 +36,10 @@ class SlimModel:
     def own_name(self, listed: str) -> str:
         return listed
 
+    def in_order(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The values of this graph's variables in the order in which it was built."""
+        return {name: values[name] for name in self.variables}
+
     def fill(self, values: Mapping[str, np.ndarray]) -> None:
         # In one run, in place of the initial values: an assignment of its own for each would grow the graph each time.
         initial = {variable.initializer.inputs[1]: values[name] for name, variable in self.variables.items()}

@@ -78,57 +78,57 @@ def run(model: bytes, image: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(names, session.run(names, {session.get_inputs()[0].name: image})))
 
 
-def rounded(network: Network, form: str, size: str):
-    """The library's model with the weights that a file of this form holds."""
+def build(network: Network, form: str, size: str):
+    """The library's model with the weights that a file of this form holds: half precision rounds them."""
     model = network.build(SHAPES[size][2:], auxiliary=size == "299x299")
     tensors.fill(model, network.list, SEED)
     model.prepare(form)
     return model
 
 
-def variations(network: Network, theirs: dict[str, np.ndarray]) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
-    """Options of the export, and what the outputs then have to be."""
-    yield [], {"logits": theirs["logits"]}
+def variations(network: Network, theirs: dict[str, np.ndarray]) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    """An output, the options of the export that ask for it, and what it has to be."""
+    yield "logits", [], theirs["logits"]
     if network.classes == 1001:
-        yield ["--drop-background"], {"logits": theirs["logits"][:, 1:]}
+        yield "logits", ["--drop-background"], theirs["logits"][:, 1:]
     if "embedding" in theirs:
-        yield ["--output", "embedding"], {"embedding": theirs["embedding"]}
+        yield "embedding", ["--output", "embedding"], theirs["embedding"]
     if "auxiliary_logits" in theirs:
-        yield ["--output", "auxiliary_logits"], {"auxiliary_logits": theirs["auxiliary_logits"]}
+        yield "auxiliary_logits", ["--auxiliary-head", "--output", "auxiliary_logits"], theirs["auxiliary_logits"]
 
 
 def prove(program: pathlib.Path, network: Network, quick: bool) -> Iterator[Row]:
     sizes = list(SHAPES)[1:] if quick else list(SHAPES)
-    forms = rounded(network, "", "107x139").forms
+    forms = build(network, "", "107x139").forms
     for number, form in enumerate(forms[:1] if quick else forms):
         with tempfile.TemporaryDirectory() as folder:
-            weights = rounded(network, form, "299x299").save(form, pathlib.Path(folder))
+            weights = build(network, form, "299x299").save(form, pathlib.Path(folder))
             for size in sizes:
                 image = tensors.generator.image(SEED, SHAPES[size])
-                theirs, _ = rounded(network, form, size).run(image)
-                for options, expected in variations(network, theirs):
+                theirs, _ = build(network, form, size).run(image)
+                for output, options, value in variations(network, theirs):
                     # What a head says does not depend on the form of the file: the others are asked for once.
                     if options and number:
                         continue
                     ours = run(export(program, network, weights, size, options), image)
-                    for output, value in expected.items():
-                        label = f"{output} {' '.join(options)}" if options[:1] == ["--drop-background"] else output
-                        yield Row(network.name, form, size, label, error(ours[output], value))
+                    label = " ".join([output, *(option for option in options if option == "--drop-background")])
+                    yield Row(network.name, form, size, label, error(ours[output], value))
 
 
 def planted(program: pathlib.Path, network: Network) -> Row:
     """A file in which one weight, in the middle of the network, is another."""
     size = "107x139"
     image = tensors.generator.image(SEED, SHAPES[size])
-    theirs, _ = rounded(network, "", size).run(image)
+    theirs, _ = build(network, "", size).run(image)
     model = network.build(SHAPES["299x299"][2:], auxiliary=True)
-    values = {tensor.name: tensor.values(SEED) for tensor in tensors.listed(network.list)}
+    values = dict(tensors.values(network.list, SEED))
     convolutions = [name for name, value in values.items() if value.ndim == 4 and "Aux" not in name]
-    changed = values[convolutions[len(convolutions) // 2]]
-    changed[(0,) * 4] += 1.0
+    name = convolutions[len(convolutions) // 2]
+    values[name] = values[name].copy()
+    values[name][0, 0, 0, 0] += 1.0
     model.fill({model.own_name(name): value for name, value in values.items()})
+    form = model.forms[0]
     with tempfile.TemporaryDirectory() as folder:
-        form = model.forms[0]
         weights = model.save(form, pathlib.Path(folder))
         ours = run(export(program, network, weights, size, []), image)
     return Row(network.name, form, size, "one weight changed", error(ours["logits"], theirs["logits"]))
