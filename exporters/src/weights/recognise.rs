@@ -75,7 +75,19 @@ pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised,
                 .is_none_or(|name| is_called(entry, name))
     };
     let best = fits.iter().max_by(|a, b| a.rank(b));
+    let other = |best: &Fit, network: &str| WeightsError::OtherNetwork {
+        path: checkpoint.path.clone(),
+        asked: describe(
+            choice.network.as_deref().unwrap_or(network),
+            choice.variant.as_deref(),
+        ),
+        found: best.to_string(),
+    };
     let Some(best_chosen) = fits.iter().filter(chosen).max_by(|a, b| a.rank(b)) else {
+        // The library that wrote the file may not have the network asked for, but another.
+        if let Some(best) = best.filter(|best| choice.names.is_none() && best.is_enough()) {
+            return Err(other(best, best.entry.name));
+        }
         let library = choice.names.map_or(Library::Incept, |names| names.library);
         return Err(WeightsError::Unnamed {
             library,
@@ -86,14 +98,7 @@ pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised,
     let settled = choice.names.is_some() && choice.network.is_some() && choice.variant.is_some();
     if !settled {
         if let Some(best) = best.filter(|best| best.share > best_chosen.share && best.is_enough()) {
-            return Err(WeightsError::OtherNetwork {
-                path: checkpoint.path.clone(),
-                asked: describe(
-                    choice.network.as_deref().unwrap_or(best_chosen.entry.name),
-                    choice.variant.as_deref(),
-                ),
-                found: best.to_string(),
-            });
+            return Err(other(best, best_chosen.entry.name));
         }
         if !best_chosen.is_enough() {
             return Err(unrecognised(checkpoint, best_chosen));

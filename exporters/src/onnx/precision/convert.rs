@@ -149,7 +149,9 @@ impl Pass {
                     *input = self.cast(input, computed);
                 }
             } else if self.is_float(input) {
-                *input = self.cast(input, computed);
+                // What comes in float32, as the image does, is rounded before it is computed with.
+                let rounded = self.cast(input, rounded);
+                *input = self.cast(&rounded, computed);
             }
         }
         let results = std::mem::take(&mut node.output);
