@@ -22,9 +22,9 @@ use crate::files;
 use crate::weights::WeightsError;
 use v2::{BundleError, Shard};
 
-/// Names, shapes and places of all tensors take so many bytes at most: 100 thousand tensors need a tenth of it. In memory
-/// they may take some twenty times as much.
-const MOST_DESCRIPTION: usize = 64 << 20;
+/// Names of all tensors take so many bytes at most, and so do their shapes and places: enough for 100 thousand tensors.
+/// Few bytes in a file may stand for many, and each of these takes some twenty times its length in memory.
+const MOST_DESCRIPTION: usize = 16 << 20;
 
 /// The kind of checkpoint these bytes are, if any: told by the footer of the table and by its first value. One that is
 /// cut off is told by its first bytes.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::super::Malformed;
+use super::MOST_DESCRIPTION;
 
 /// Last 8 bytes of every table.
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
@@ -14,9 +15,6 @@ const FOOTER: usize = 48;
 const TRAILER: usize = 5;
 /// A snappy element of 3 bytes gives at most 64: no block grows more.
 const MOST_GROWTH: usize = 22;
-/// Writers repeat a key whole at every 16th entry, so that all keys together take at most 16 times their block.
-const MOST_KEY_GROWTH: usize = 16;
-
 /// A key, its value, and where they lie.
 pub(super) struct Entry {
     pub(super) key: Vec<u8>,
@@ -34,18 +32,11 @@ pub(super) fn has_footer(bytes: &[u8]) -> bool {
 /// Every entry of a table in the order of keys, each block's CRC-32C checked.
 pub(super) fn entries(bytes: &Bytes) -> Result<Vec<Entry>, Malformed> {
     let handles = handles(bytes)?;
-    let blocks: Vec<Vec<Entry>> = handles
+    let blocks: Vec<Block> = handles
         .par_iter()
-        .map(|&handle| block_entries(bytes, handle))
+        .map(|&handle| block(bytes, handle))
         .collect::<Result<_, _>>()?;
-    for pair in blocks.windows(2) {
-        if let [earlier, later] = pair
-            && let (Some(last), Some(first)) = (earlier.last(), later.first())
-        {
-            in_order(&last.key, &first.key, first.offset)?;
-        }
-    }
-    Ok(blocks.into_iter().flatten().collect())
+    all_entries(&blocks)
 }
 
 /// The value of the first entry.
@@ -53,7 +44,7 @@ pub(super) fn first_value(bytes: &Bytes) -> Result<Option<Bytes>, Malformed> {
     let Some(&first) = handles(bytes)?.first() else {
         return Ok(None);
     };
-    let mut entries = block_entries(bytes, first)?.into_iter();
+    let mut entries = all_entries(&[block(bytes, first)?])?.into_iter();
     Ok(entries.next().map(|entry| entry.value))
 }
 
@@ -85,7 +76,7 @@ fn handles(bytes: &Bytes) -> Result<Vec<Handle>, Malformed> {
     let index = footer.handle(bytes.len())?;
     let mut handles = vec![];
     let mut free_from = 0;
-    for entry in block_entries(bytes, index)? {
+    for entry in all_entries(&[block(bytes, index)?])? {
         let mut value = Reader {
             bytes: &entry.value,
             at: entry.offset,
@@ -104,8 +95,22 @@ fn handles(bytes: &Bytes) -> Result<Vec<Handle>, Malformed> {
     Ok(handles)
 }
 
-/// A block's bytes, decompressed where they need to be, and whether they lie so in the file.
-fn block(file: &Bytes, handle: Handle) -> Result<(Bytes, bool), Malformed> {
+/// A block's bytes, decompressed where they need to be.
+struct Block {
+    bytes: Bytes,
+    /// Where it lies in the file.
+    offset: usize,
+    compressed: bool,
+}
+
+impl Block {
+    /// Where one of its bytes lies in the file; where it begins, if it is compressed.
+    fn place(&self, at: usize) -> usize {
+        self.offset + if self.compressed { 0 } else { at }
+    }
+}
+
+fn block(file: &Bytes, handle: Handle) -> Result<Block, Malformed> {
     let Handle { offset, size } = handle;
     // `Reader::handle` has checked the bounds.
     let stored = file.slice(offset..offset + size);
@@ -113,14 +118,19 @@ fn block(file: &Bytes, handle: Handle) -> Result<(Bytes, bool), Malformed> {
     let crc = crc.first_chunk().map_or(0, |&crc| u32::from_le_bytes(crc));
     check_crc(&file[offset..=offset + size], crc)
         .map_err(|reason| Malformed::new(format!("block of {size} bytes: {reason}")).at(offset))?;
-    match kind {
-        0 => Ok((stored, true)),
-        1 => Ok((decompressed(&stored).map_err(|r| r.at(offset))?, false)),
+    let bytes = match kind {
+        0 => stored,
+        1 => decompressed(&stored).map_err(|reason| reason.at(offset))?,
         kind => {
             let reason = format!("expected compression 0 (none) or 1 (snappy), found {kind}");
-            Err(Malformed::new(reason).at(offset + size))
+            return Err(Malformed::new(reason).at(offset + size));
         }
-    }
+    };
+    Ok(Block {
+        bytes,
+        offset,
+        compressed: kind == 1,
+    })
 }
 
 fn decompressed(stored: &[u8]) -> Result<Bytes, Malformed> {
@@ -138,34 +148,31 @@ fn decompressed(stored: &[u8]) -> Result<Bytes, Malformed> {
     Ok(whole.into())
 }
 
-fn block_entries(file: &Bytes, handle: Handle) -> Result<Vec<Entry>, Malformed> {
-    let (block, as_stored) = block(file, handle)?;
-    let place = |at: usize| handle.offset + if as_stored { at } else { 0 };
-    let end = restarts_at(&block).map_err(|reason| reason.at(handle.offset))?;
-    let mut reader = Reader {
-        bytes: &block[..end],
-        at: 0,
-    };
+/// The entries of blocks that follow one another. Keys are stored without what they share with the one before, so that
+/// together they may be far longer than the file: they are counted.
+fn all_entries(blocks: &[Block]) -> Result<Vec<Entry>, Malformed> {
     let mut entries: Vec<Entry> = vec![];
     let mut keys = 0;
-    while !reader.bytes.is_empty() {
-        let at = reader.at;
-        let entry = entry(
-            &mut reader,
-            &block,
-            entries.last(),
-            end * MOST_KEY_GROWTH - keys,
-        )
-        .map_err(|reason| Malformed::new(reason).at(place(at)))?;
-        let entry = Entry {
-            offset: place(entry.offset),
-            ..entry
+    for block in blocks {
+        let end = restarts_at(&block.bytes).map_err(|reason| reason.at(block.offset))?;
+        let mut reader = Reader {
+            bytes: &block.bytes[..end],
+            at: 0,
         };
-        if let Some(last) = entries.last() {
-            in_order(&last.key, &entry.key, place(at))?;
+        while !reader.bytes.is_empty() {
+            let at = reader.at;
+            let last = entries.last().map(|entry| &entry.key[..]);
+            let shared_with = if at == 0 { None } else { last };
+            let most_key = MOST_DESCRIPTION - keys;
+            let mut entry = entry(&mut reader, &block.bytes, shared_with, most_key)
+                .map_err(|reason| Malformed::new(reason).at(block.place(at)))?;
+            if let Some(last) = last {
+                in_order(last, &entry.key, block.place(at))?;
+            }
+            entry.offset = block.place(entry.offset);
+            keys += entry.key.len();
+            entries.push(entry);
         }
-        keys += entry.key.len();
-        entries.push(entry);
     }
     Ok(entries)
 }
@@ -191,13 +198,13 @@ fn restarts_at(block: &[u8]) -> Result<usize, Malformed> {
 fn entry(
     reader: &mut Reader<'_>,
     block: &Bytes,
-    previous: Option<&Entry>,
+    previous: Option<&[u8]>,
     most_key: usize,
 ) -> Result<Entry, String> {
     let shared = reader.length()?;
     let fresh = reader.length()?;
     let length = reader.length()?;
-    let previous = previous.map_or(&[][..], |entry| &entry.key);
+    let previous = previous.unwrap_or_default();
     if shared > previous.len() {
         return Err(format!(
             "expected a key that shares at most the {} bytes of the one before it, found {shared}",
@@ -207,8 +214,9 @@ fn entry(
     let fresh = reader.take(fresh)?;
     if shared.saturating_add(fresh.len()) > most_key {
         return Err(format!(
-            "expected keys of at most {MOST_KEY_GROWTH} times their block's bytes, found a key of {} too many",
-            shared.saturating_add(fresh.len()) - most_key
+            "expected keys of at most {MOST_DESCRIPTION} bytes in all, found one of {} bytes after {}",
+            shared.saturating_add(fresh.len()),
+            MOST_DESCRIPTION - most_key
         ));
     }
     let offset = reader.at;
