@@ -1,6 +1,10 @@
 //! Which network a file holds, and in whose names: told by the names and shapes of its tensors.
 
+mod width;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use width::width;
 
 use super::names::{Binding, Library, NamesChoice, Naming};
 use super::{Checkpoint, Likeness, Tensor, WeightsError};
@@ -74,31 +78,28 @@ pub fn recognise(checkpoint: &Checkpoint, choice: &Choice) -> Result<Recognised,
                 .as_ref()
                 .is_none_or(|name| is_called(entry, name))
     };
-    let best = fits.iter().max_by(|a, b| a.rank(b));
-    let other = |best: &Fit, network: &str| WeightsError::OtherNetwork {
+    let Some(best) = fits.iter().max_by(|a, b| a.rank(b)) else {
+        return Err(unnamed(choice));
+    };
+    let other_network = || WeightsError::OtherNetwork {
         path: checkpoint.path.clone(),
         asked: describe(
-            choice.network.as_deref().unwrap_or(network),
+            choice.network.as_deref().unwrap_or(best.entry.name),
             choice.variant.as_deref(),
         ),
         found: best.to_string(),
     };
     let Some(best_chosen) = fits.iter().filter(chosen).max_by(|a, b| a.rank(b)) else {
-        // The library that wrote the file may not have the network asked for, but another.
-        if let Some(best) = best.filter(|best| choice.names.is_none() && best.is_enough()) {
-            return Err(other(best, best.entry.name));
-        }
-        let library = choice.names.map_or(Library::Incept, |names| names.library);
-        return Err(WeightsError::Unnamed {
-            library,
-            network: choice.network.clone().unwrap_or_default(),
-            variant: choice.variant.clone(),
+        return Err(match choice.names {
+            Some(_) => unnamed(choice),
+            None if best.is_enough() => other_network(),
+            None => unrecognised(checkpoint, best),
         });
     };
     let settled = choice.names.is_some() && choice.network.is_some() && choice.variant.is_some();
     if !settled {
-        if let Some(best) = best.filter(|best| best.share > best_chosen.share && best.is_enough()) {
-            return Err(other(best, best_chosen.entry.name));
+        if best.share > best_chosen.share && best.is_enough() {
+            return Err(other_network());
         }
         if !best_chosen.is_enough() {
             return Err(unrecognised(checkpoint, best_chosen));
@@ -151,6 +152,17 @@ fn is_called(entry: &Entry, variant: &str) -> bool {
         entry.variant != "paper" && same_network.all(|other| other.variant != "published")
     };
     entry.variant == variant || (variant == "published" && published())
+}
+
+fn unnamed(choice: &Choice) -> WeightsError {
+    WeightsError::Unnamed {
+        library: choice.names.map_or(Library::Incept, |names| names.library),
+        network: choice
+            .network
+            .clone()
+            .unwrap_or_else(|| "any network".into()),
+        variant: choice.variant.clone(),
+    }
 }
 
 fn describe(network: &str, variant: Option<&str>) -> String {
@@ -376,40 +388,5 @@ fn fit(entry: &'static Entry, net: &Net, naming: Naming, checkpoint: &Checkpoint
         named,
         shaped,
         is_origin,
-    })
-}
-
-/// The factor on the filters that gives the file's: the shortest decimal among those that round to all of them.
-fn width(bindings: &[Binding], tensors: &BTreeMap<String, Tensor>) -> Option<f64> {
-    let (mut low, mut high) = (0.0_f64, f64::INFINITY);
-    for binding in bindings {
-        let is_convolution = binding.parameter.kind == ParameterKind::ConvolutionWeight;
-        // A residual's last convolution has as many filters as the sum has channels, which are not rounded once.
-        if !is_convolution || binding.parameter.name.ends_with("linear_1x1/weight") {
-            continue;
-        }
-        if let (Some((_, tensor)), Some(&filters)) =
-            (binding.find(tensors), binding.parameter.shape.first())
-        {
-            let found = *tensor.shape().first()? as f64;
-            // One filter stands for less than one, too.
-            low = low.max(if found > 1.0 {
-                (found - 0.5) / filters as f64
-            } else {
-                0.0
-            });
-            high = high.min((found + 0.5) / filters as f64);
-        }
-    }
-    if !(low < high && high.is_finite()) {
-        return None;
-    }
-    (0..=6).find_map(|digits| {
-        let scale = 10_f64.powi(digits);
-        let middle = (0.5 * (low + high) * scale).round() / scale;
-        let lowest = (low * scale).ceil() / scale;
-        [middle, lowest]
-            .into_iter()
-            .find(|&width| low <= width && width < high && width > 0.0)
     })
 }
