@@ -275,11 +275,26 @@ fn recipes_are_those_of_the_published_evaluations() {
         width_multiplier: 1e-9,
         ..NetOptions::default()
     };
-    let published = Net::build("inception_resnet_v2", "published", &unlike, |image| {
-        image.classifier()
-    })
-    .unwrap();
+    let build = |name, variant| Net::build(name, variant, &unlike, |image| image.classifier());
+    let published = build("inception_resnet_v2", "published").unwrap();
     assert_eq!(Recipe::of(&published), Recipe::timm(0.8975));
+    // facenet-pytorch's fixed_image_standardization: (x - 127.5) / 128.
+    let facenet = build("inception_resnet_v1", "facenet").unwrap();
+    assert_eq!(Recipe::of(&facenet), Recipe::timm(1.0));
+    for byte in 0..=255 {
+        let expected = (f32::from(byte) - 127.5) / 128.0;
+        assert_eq!(Scaling::of(&facenet).value(byte), expected);
+    }
+    let model = read(&facenet, &taking(Input::Image));
+    let constant = |name: &str| {
+        let node = model.graph.node.iter().find(|node| node.name == name);
+        node.unwrap().attribute[0].f
+    };
+    let numbers = ["image/divisor", "image/offset"].map(constant);
+    assert_eq!(numbers, [128.0, 0.996_093_75]);
+    let contract = Preprocessing::read(&metadata(&facenet, &taking(Input::Image)));
+    assert_eq!(contract.unwrap().unwrap().scaling, Scaling::FACENET);
+    assert_eq!(Scaling::of(&published), Scaling::UNIT);
     // (x / 127.5) - 1 with each step rounded: black, white, and a value between.
     assert_eq!(
         [0, 255, 200].map(|byte| Scaling::UNIT.value(byte)),

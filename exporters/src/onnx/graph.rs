@@ -10,7 +10,7 @@ mod outputs;
 mod values;
 
 use super::proto::{AttributeProto, INT64, NodeProto, ValueInfoProto};
-use super::{BatchNorm, ExportError, ExportOptions, INPUT_NAME, Input, Recipe};
+use super::{BatchNorm, ExportError, ExportOptions, INPUT_NAME, Input, Recipe, Scaling};
 use crate::net::{Net, Node, Op, Shape};
 use attributes::{float, integer, window as window_attributes};
 
@@ -336,7 +336,8 @@ impl<'a> Emitter<'a> {
             return INPUT_NAME.into();
         }
         let recipe = options.recipe.unwrap_or_else(|| Recipe::of(self.net));
-        image::emit(&mut self.graph, shape, &recipe, dimensions, options)
+        let prepared = (&recipe, Scaling::of(self.net));
+        image::emit(&mut self.graph, shape, prepared, dimensions, options)
     }
 
     fn describe(&mut self, name: &str, shape: Shape) {

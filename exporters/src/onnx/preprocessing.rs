@@ -173,7 +173,7 @@ impl Preprocessing {
             element_type,
             layout,
             color: "RGB".into(),
-            scaling: Scaling::UNIT,
+            scaling: Scaling::of(net),
             size: SizeContract {
                 height: asked.image_height,
                 width: asked.image_width,

@@ -28,6 +28,21 @@ impl Scaling {
         offset: 1.0,
     };
 
+    /// (x - 127.5) / 128, which facenet-pytorch calls `fixed_image_standardization`. Divided first it is the same number,
+    /// as nothing is rounded on the way.
+    pub const FACENET: Self = Self {
+        divisor: 128.0,
+        offset: 127.5 / 128.0,
+    };
+
+    /// What a network's weights were trained with.
+    pub fn of(net: &Net) -> Self {
+        match (net.name(), net.variant()) {
+            ("inception_resnet_v1", "facenet") => Self::FACENET,
+            _ => Self::UNIT,
+        }
+    }
+
     /// One byte's number.
     pub fn value(self, byte: u8) -> f32 {
         f32::from(byte) / self.divisor - self.offset
@@ -96,10 +111,12 @@ impl Recipe {
     }
 
     /// What timm evaluates a network's published weights with: `crop_pct` 0.8975 for Inception-ResNet-v2, 0.875 for
-    /// the others. The networks as the paper draws them have no published weights and take 0.875.
+    /// the others. The networks as the paper draws them have no published weights and take 0.875. facenet is given
+    /// faces that are cut out already: nothing more is cut off.
     pub fn of(net: &Net) -> Self {
         Self::timm(match (net.name(), net.variant()) {
             ("inception_resnet_v2", "published") => 0.8975,
+            ("inception_resnet_v1", "facenet") => 1.0,
             _ => 0.875,
         })
     }

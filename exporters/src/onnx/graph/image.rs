@@ -15,7 +15,7 @@ use crate::net::Shape;
 pub(super) fn emit(
     graph: &mut Graph,
     shape: Shape,
-    recipe: &Recipe,
+    (recipe, scaling): (&Recipe, Scaling),
     dimensions: Vec<Size>,
     options: &ExportOptions,
 ) -> String {
@@ -36,7 +36,7 @@ pub(super) fn emit(
     let permutation = integers("perm", vec![0, 3, 1, 2]);
     let planes = nodes.add("Transpose", "transposed", &[&floats], vec![permutation]);
     nodes.describe(&planes, FLOAT, dimensions.clone());
-    let Scaling { divisor, offset } = Scaling::UNIT;
+    let Scaling { divisor, offset } = scaling;
     let divisor = nodes.number("divisor", divisor);
     let divided = nodes.add("Div", "divided", &[&planes, &divisor], vec![]);
     nodes.describe(&divided, FLOAT, dimensions.clone());
