@@ -96,7 +96,7 @@ fn options_out_of_range() {
         (
             "--output",
             "logit",
-            ["'--output", "logits, probabilities or features"],
+            ["'--output", "embedding or auxiliary_logits"],
         ),
         ("--seed", "-1", ["-1", "--seed"]),
     ] {
@@ -193,10 +193,7 @@ fn weights_that_are_cut_absent_or_no_weights() {
         .hint("cut off");
     }
     fs::write(&path, b"PK\x03\x04 what PyTorch writes is a ZIP file").unwrap();
-    export_fails(
-        &with_weights(&path),
-        &[&path, "not a whole safetensors file"],
-    );
+    export_fails(&with_weights(&path), &[&path, "not a whole PyTorch file"]);
     let folder_path = folder.path().to_str().unwrap();
     export_fails(&with_weights(folder_path), &[folder_path]);
     export_fails(

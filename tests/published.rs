@@ -119,6 +119,7 @@ fn checkpoint(tensors: BTreeMap<String, Tensor>) -> Checkpoint {
         tensors,
         notes: vec![],
         metadata: BTreeMap::new(),
+        order: vec![],
     }
 }
 

@@ -48,7 +48,7 @@ enum Command {
     List(list::Arguments),
     Info(info::Arguments),
     Draw(draw::Arguments),
-    Export(export::Arguments),
+    Export(Box<export::Arguments>),
     Inspect(inspect::Arguments),
     Check(check::Arguments),
     Train(train::Arguments),

@@ -26,7 +26,7 @@ pub enum LoadError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file is no ONNX model.
-    #[error("`{}`", path.display())]
+    #[error("cannot read the model `{}`", path.display())]
     Model {
         /// The file.
         path: PathBuf,

@@ -36,7 +36,7 @@ pub fn detect(bytes: &[u8]) -> bool {
 
 fn is_pickle(bytes: &[u8]) -> bool {
     // The first eight bytes of safetensors are a length, which may look like this; then comes a brace.
-    matches!(bytes, [0x80, 2..=5, ..]) && bytes.get(8) != Some(&b'{')
+    matches!(bytes, [0x80, 2..=5, ..]) && bytes.get(8).is_some_and(|&byte| byte != b'{')
 }
 
 /// Reads a whole file: the tensors of the network's state, wherever in it that is.
