@@ -374,11 +374,8 @@ fn archives_that_pytorch_would_not_write_are_refused() {
     // The directory lies behind the data: the last place of a text is in it.
     let listed = |name: &str, offset: isize, byte: u8| {
         let mut bytes = zipped(&records);
-        let places = bytes.windows(name.len()).enumerate();
-        let (place, _) = places
-            .filter(|(_, part)| *part == name.as_bytes())
-            .next_back()
-            .unwrap();
+        let mut places = bytes.windows(name.len()).enumerate();
+        let (place, _) = places.rfind(|(_, part)| *part == name.as_bytes()).unwrap();
         bytes[place.checked_add_signed(offset).unwrap()] = byte;
         bytes
     };
@@ -453,8 +450,7 @@ fn archives_that_pytorch_would_not_write_are_refused() {
     let (place, _) = bytes
         .windows(14)
         .enumerate()
-        .filter(|(_, part)| part == second)
-        .next_back()
+        .rfind(|(_, part)| part == second)
         .unwrap();
     bytes[place + 13] = b'0';
     let (found, _) = malformed(bytes);
