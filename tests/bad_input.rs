@@ -193,7 +193,10 @@ fn weights_that_are_cut_absent_or_no_weights() {
         .hint("cut off");
     }
     fs::write(&path, b"PK\x03\x04 what PyTorch writes is a ZIP file").unwrap();
-    export_fails(&with_weights(&path), &[&path, "not a whole PyTorch file"]);
+    export_fails(
+        &with_weights(&path),
+        &[&path, "not a whole safetensors file"],
+    );
     let folder_path = folder.path().to_str().unwrap();
     export_fails(&with_weights(folder_path), &[folder_path]);
     export_fails(
@@ -345,7 +348,7 @@ fn models_that_are_cut_absent_or_no_models() {
     // One of ours, of a network this version does not have, and of options out of range.
     for (key, value, part) in [
         ("incept.network", "inception_v9", "`inception_v9`"),
-        ("incept.variant", "published", "`published`"),
+        ("incept.variant", "unpublished", "`unpublished`"),
     ] {
         let other = support::spoil(&model, |model| {
             let entries = &mut model.metadata_props;

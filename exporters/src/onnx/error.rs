@@ -170,7 +170,7 @@ impl ExportError {
             Self::Labels { .. } => Some(
                 "the file holds one name a line, those of the dataset's folders in the order of the outputs, without background".into(),
             ),
-            Self::TooLarge { .. } => Some("--external-data keeps the tensors in a file of their own".into()),
+            Self::TooLarge { .. } => Some("use a smaller --width, or --external-data, which keeps the tensors in a file of their own".into()),
             Self::Overflow { .. } => Some(
                 "--precision bf16 has the range of float32; --allow-clamp stores the largest number in their place".into(),
             ),
