@@ -7,6 +7,7 @@ use std::path::Path;
 
 use incept_exporters::files::FileError;
 use incept_exporters::text::hex;
+use incept_exporters::weights::checkpoint::files_of;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -42,6 +43,16 @@ impl Provenance {
         self.inputs
             .insert(path.display().to_string(), sha256_of_file(path)?);
         Ok(())
+    }
+
+    /// Adds the files that a checkpoint of this name is read from.
+    ///
+    /// # Errors
+    /// [`FileError`] with the path.
+    pub fn add_weights(&mut self, path: &Path) -> Result<(), FileError> {
+        files_of(path)
+            .iter()
+            .try_for_each(|file| self.add_file(file))
     }
 }
 

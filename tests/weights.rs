@@ -120,29 +120,9 @@ fn a_file_of_tf_slim_is_listed_converted_exported_and_checked() {
     export(&text, "by_way.onnx", &[]);
     // `check` reads the file in the same way.
     let direct = direct.to_str().unwrap();
-    let said = run([
-        "check",
-        direct,
-        "--weights",
-        &file,
-        "--runtime",
-        "ort",
-        "--batch",
-        "1",
-    ])
-    .code(0);
+    let said = run(["check", direct, "--weights", &file, "--batch", "1"]).code(0);
     assert!(!said.stderr.contains("other weights"), "{}", said.stderr);
-    let said = run([
-        "check",
-        direct,
-        "--weights",
-        &text,
-        "--runtime",
-        "ort",
-        "--batch",
-        "1",
-    ])
-    .code(0);
+    let said = run(["check", direct, "--weights", &text, "--batch", "1"]).code(0);
     assert!(!said.stderr.contains("other weights"), "{}", said.stderr);
 
     let (_, out) = inside(folder, "not.onnx");

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use incept_exporters::net::{Net, NetOptions};
+use incept_exporters::weights::checkpoint::files_of;
 use incept_exporters::weights::import::{OpenError, Opened, Request, open};
 use incept_exporters::weights::{
     Checkpoint, Choice, ElementType, Format, Imported, Library, NamesChoice, Naming, Recipe,
@@ -954,4 +955,30 @@ fn numbers_of_half_the_size_and_of_twice_are_taken() {
         let (_, Imported { weights, .. }) = imported(&holding(tensors.collect()));
         assert_eq!(weights.get("logits/bias").unwrap().values()[0], 1.5);
     }
+}
+
+/// What is hashed as a checkpoint is what is read: an index and its own shards, by whichever name it is called.
+#[test]
+fn the_files_of_a_checkpoint_are_its_index_and_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name);
+    let own = [
+        "model.ckpt.index",
+        "model.ckpt.data-00000-of-00002",
+        "model.ckpt.data-00001-of-00002",
+    ];
+    let others = [
+        "model.ckpt.meta",
+        "other.ckpt.data-00000-of-00001",
+        "one.h5",
+    ];
+    for name in own.iter().chain(&others) {
+        fs::write(inside(name), b"").unwrap();
+    }
+    let expected: Vec<_> = own.iter().map(|name| inside(name)).collect();
+    for name in own.iter().chain(&["model.ckpt"]) {
+        assert_eq!(files_of(&inside(name)), expected, "{name}");
+    }
+    assert_eq!(files_of(&inside("one.h5")), [inside("one.h5")]);
+    assert_eq!(files_of(&inside("absent")), [inside("absent")]);
 }

@@ -190,7 +190,7 @@ impl Arguments {
         let manifest = beside(&self.manifest, ".manifest.json");
         let mut provenance = Provenance::of_this_run();
         if let (Some(weights), Some(_)) = (&self.weights, &manifest) {
-            provenance.add_file(weights)?;
+            provenance.add_weights(weights)?;
         }
         Ok(Destination {
             model: model.clone(),

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use incept_exporters::files::FileError;
 use incept_exporters::net::{Net, NodeId};
 use incept_exporters::onnx::{self, LoadError, Model, ModelFacts, Output, ReadError, RebuildError};
-#[cfg(feature = "torch")]
-use incept_exporters::weights::Weights;
-use incept_exporters::weights::{WeightsError, load};
+use incept_exporters::weights::{Weights, WeightsError, load};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
@@ -384,6 +382,17 @@ fn reference_from(outputs: Vec<NamedOutput>, names: &[String]) -> Vec<Option<Arr
         .collect()
 }
 
+/// Says so where the weights given are not those the model was exported from.
+fn note_others(weights: &Weights, facts: &onnx::NetworkFacts, notes: &mut Vec<String>) {
+    let found = weights.sha256();
+    if found != facts.weights_sha256 {
+        notes.push(format!(
+            "the model was exported from other weights: expected SHA-256 {}, found {found}",
+            facts.weights_sha256
+        ));
+    }
+}
+
 /// The reference: libtorch in float64 where the build has it.
 struct Oracle {
     #[cfg(feature = "torch")]
@@ -402,20 +411,14 @@ impl Oracle {
     ) -> Result<Self, ParityError> {
         let weights = match (&options.weights, facts.seed) {
             (Some(path), _) => {
-                provenance.add_file(path)?;
+                provenance.add_weights(path)?;
                 load(net, path, facts.import.as_ref())?.weights
             }
             (None, Some(seed)) => Weights::initial(net, seed),
             (None, None) => return Err(ParityError::WeightsNeeded { path: model.into() }),
         };
         weights.check(net)?;
-        let sha256 = weights.sha256();
-        if sha256 != facts.weights_sha256 {
-            notes.push(format!(
-                "the model was exported from other weights: expected SHA-256 {}, found {sha256}",
-                facts.weights_sha256
-            ));
-        }
+        note_others(&weights, facts, notes);
         Ok(Self {
             torch: crate::torch::Reference::new(net, &weights)?,
         })
@@ -455,10 +458,12 @@ impl Oracle {
         notes: &mut Vec<String>,
     ) -> Result<Self, ParityError> {
         if let Some(path) = &options.weights {
-            load(net, path, facts.import.as_ref())?;
-            provenance.add_file(path)?;
+            let weights = load(net, path, facts.import.as_ref())?.weights;
+            weights.check(net)?;
+            provenance.add_weights(path)?;
+            note_others(&weights, facts, notes);
             notes.push(
-                "--weights was read and not used: only libtorch (feature `torch`) needs it".into(),
+                "--weights was compared with the model's, and computed nothing: that needs libtorch (feature `torch`)".into(),
             );
         }
         Ok(Self {})

@@ -182,6 +182,14 @@ impl Checkpoint {
     }
 }
 
+/// The files that are read for a checkpoint of this name: one, or an index and its shards.
+pub fn files_of(path: &Path) -> Vec<PathBuf> {
+    match tensorflow::files_of(path) {
+        bundle if bundle.is_empty() => vec![path.into()],
+        bundle => bundle,
+    }
+}
+
 /// The format that these bytes begin as.
 fn detect(bytes: &Bytes) -> Format {
     if hdf5::detect(bytes) {

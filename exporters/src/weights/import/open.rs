@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{ImportReport, Imported, Recipe, import};
 use crate::files::{self, FileError};
 use crate::net::{Net, NetError, NetOptions};
+use crate::weights::checkpoint::files_of;
 use crate::weights::recognise::{Choice, Recognised, recognise};
 use crate::weights::{Checkpoint, Weights, WeightsError};
 use crate::zoo::{self, Entry, ZooError};
@@ -115,21 +116,24 @@ fn fitting(recognised: &Recognised, request: &Request, options: &NetOptions) -> 
     }
 }
 
-/// What a converted file says of itself: its network, variant and options, and the file it was made from by its names and
-/// SHA-256.
+/// What a converted file says of itself: its network, variant and options, and what it was made from: whose names that
+/// has, and the SHA-256 of its files one after the other.
 ///
 /// # Errors
 /// [`FileError`] where the source cannot be read again.
 pub fn metadata(opened: &Opened, source: &Path) -> Result<BTreeMap<String, String>, FileError> {
     let options = opened.net.options();
-    let hash = Sha256::digest(files::map(source)?);
+    let mut hash = Sha256::new();
+    for file in files_of(source) {
+        hash.update(files::map(&file)?);
+    }
     let entries = [
         ("network", opened.net.name().to_string()),
         ("variant", opened.net.variant().to_string()),
         ("classes", options.classes.to_string()),
         ("width", options.width_multiplier.to_string()),
         ("source.names", opened.report.recipe.naming.to_string()),
-        ("source.sha256", crate::text::hex(&hash)),
+        ("source.sha256", crate::text::hex(&hash.finalize())),
     ];
     Ok(entries.map(|(key, value)| (key.into(), value)).into())
 }

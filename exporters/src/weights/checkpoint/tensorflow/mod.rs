@@ -64,6 +64,26 @@ pub(super) fn index_of(path: &Path) -> Option<PathBuf> {
     index.is_file().then_some(index)
 }
 
+/// The index that is read for this name and the shards beside it; none where it is no index's.
+pub(super) fn files_of(path: &Path) -> Vec<PathBuf> {
+    let index = index_of(path).unwrap_or_else(|| path.into());
+    if index.extension().is_none_or(|ending| ending != "index") {
+        return vec![];
+    }
+    let prefix = index.with_extension("");
+    let folder = match index.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| index.with_file_name(entry.file_name()));
+    let shards = names.filter(|name| prefix_of_shard(name).as_ref() == Some(&prefix));
+    let mut files: Vec<PathBuf> = shards.collect();
+    files.sort();
+    files.insert(0, index);
+    files
+}
+
 /// Reads an index, and its shards from the same folder: their names are made of its own.
 pub(super) fn read_bundle(index: &Bytes, path: &Path) -> Result<Contents, WeightsError> {
     let named = path.extension().is_some_and(|ending| ending == "index");
