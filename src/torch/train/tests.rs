@@ -343,5 +343,6 @@ fn a_network_trains_with_its_auxiliary_head_and_leaves_it_in_the_weights() {
     // The paper's variant has none, and says so.
     let file = output.with_extension("toml");
     let error = TrainingConfig::read(&file, &["options.auxiliary_head=true".into()]).unwrap_err();
-    assert!(error.to_string().contains("no auxiliary head"), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("no auxiliary head"), "{cause}");
 }
