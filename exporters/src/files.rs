@@ -1,5 +1,7 @@
 //! Files that appear whole or not at all, and I/O errors that carry their path.
 
+mod sync;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use memmap2::Mmap;
 use tempfile::{NamedTempFile, TempPath};
+
+pub use self::sync::SyncedAhead;
 
 /// An I/O failure, with what was being done and the path it was done to.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +119,32 @@ pub fn write_whole(
 }
 
 /// What fills a file.
-pub type Writer<'a> = BufWriter<&'a mut File>;
+pub type Writer<'a> = BufWriter<Sink<'a>>;
+
+/// Where a file's bytes go: a file that is synced while it is written, or what cannot be synced (a device, a pipe).
+#[derive(Debug)]
+pub enum Sink<'a> {
+    /// A regular file.
+    File(SyncedAhead<'a>),
+    /// A device or a pipe.
+    Device(&'a mut File),
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Device(device) => device.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Device(device) => device.flush(),
+        }
+    }
+}
 
 /// Files that belong together: each is written beside its place and synced, and only once all of them are do they
 /// appear, in the order they were added. Where one cannot, those before it are taken back; files that were there before
@@ -144,7 +173,7 @@ impl Together {
                     .write(true)
                     .open(&resolved)
                     .map_err(failed)?;
-                fill_file(&mut device, fill).map_err(failed)
+                fill_sink(Sink::Device(&mut device), fill).map_err(failed)
             }
             _ => {
                 let written = write_beside(&resolved, fill).map_err(failed)?;
@@ -217,18 +246,21 @@ fn write_beside(
     let mut written = beside()
         .permissions(permissions())
         .tempfile_in(folder_of(path))?;
-    fill_file(written.as_file_mut(), fill)?;
-    written.as_file().sync_all()?;
+    fill_sink(Sink::File(SyncedAhead::new(written.as_file_mut())), fill)?;
     Ok(written)
 }
 
-fn fill_file(
-    file: &mut File,
+fn fill_sink(
+    sink: Sink<'_>,
     fill: impl FnOnce(&mut Writer<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    let mut writer = BufWriter::with_capacity(1 << 20, sink);
     fill(&mut writer)?;
-    writer.flush()
+    writer.flush()?;
+    match writer.into_inner()? {
+        Sink::File(file) => file.finish(),
+        Sink::Device(_) => Ok(()),
+    }
 }
 
 /// A temporary file is private by default; a result is as readable as any file the user makes.
@@ -315,6 +347,17 @@ mod tests {
         assert_eq!(fs::read(&first).unwrap(), b"new");
         assert_eq!(fs::read(&second).unwrap(), b"new too");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_file_that_is_synced_while_it_is_written_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let block: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        write_whole(&path, |w| (0..20).try_for_each(|_| w.write_all(&block))).unwrap();
+        let found = fs::read(&path).unwrap();
+        assert_eq!(found.len(), 20 << 20);
+        assert!(found.chunks(1 << 20).all(|found| found == block));
     }
 
     #[test]

@@ -60,11 +60,13 @@ fn float32(numbers: Numbers<'_>) -> (Encoded<'_>, Rounding) {
     let encoded = match numbers {
         Numbers::Plain(values) => Encoded::Borrowed(values),
         Numbers::Scaled { weight, factors } => {
-            let mut values = weight.into_owned();
-            let per_filter = per_filter(values.len(), factors.len());
-            for (filter, factor) in values.chunks_exact_mut(per_filter).zip(&factors) {
-                let scale = |value: &mut f32| *value = (f64::from(*value) * factor) as f32;
-                filter.iter_mut().for_each(scale);
+            let mut values = Vec::with_capacity(weight.len());
+            let filters = weight.chunks_exact(per_filter(weight.len(), factors.len()));
+            for (filter, factor) in filters.zip(&factors) {
+                let scaled = filter
+                    .iter()
+                    .map(|value| (f64::from(*value) * factor) as f32);
+                values.extend(scaled);
             }
             Encoded::Float32(values)
         }
