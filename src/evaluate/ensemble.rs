@@ -10,7 +10,7 @@ use super::{ErrorRate, EvaluateError, EvaluateOptions, ModelEvaluated};
 use crate::crops;
 use crate::images::Dataset;
 use crate::provenance::Provenance;
-use crate::runtime::{self, Images, LoadOptions, RuntimeError, Session};
+use crate::runtime::{self, InputTensor, LoadOptions, RuntimeError, Session};
 
 /// One loaded model and what it has computed so far.
 pub(super) struct Member {
@@ -117,7 +117,7 @@ impl Member {
         };
         let failed = |reason: String| RuntimeError::Run {
             runtime: self.runtime,
-            shape: shape.to_vec(),
+            shape: format!("{shape:?}"),
             reason,
         };
         let misshapen = |error: ndarray::ShapeError| failed(error.to_string());
@@ -128,9 +128,11 @@ impl Member {
                 let (height, width) = (height as u32, width as u32);
                 let table = |byte| scaling.value(byte);
                 crops::to_tensor_by(&self.pixels, height, width, table, &mut values)?;
-                Images::Floats(ArrayViewD::from_shape(IxDyn(&shape), &values).map_err(misshapen)?)
+                InputTensor::Floats(
+                    ArrayViewD::from_shape(IxDyn(&shape), &values).map_err(misshapen)?,
+                )
             }
-            None => Images::Bytes(
+            None => InputTensor::Bytes(
                 ArrayViewD::from_shape(IxDyn(&shape), &self.pixels).map_err(misshapen)?,
             ),
         };

@@ -6,7 +6,7 @@ use incept_exporters::onnx::{ModelFacts, Preprocessing, Scaling};
 use incept_exporters::weights::random_image;
 use ndarray::{ArrayD, Axis, IxDyn};
 
-use crate::runtime::Images;
+use crate::runtime::InputTensor;
 
 /// One batch.
 pub(super) struct Feed {
@@ -62,10 +62,10 @@ impl Feed {
     }
 
     /// The batch as the model takes it.
-    pub(super) fn images(&self) -> Images<'_> {
+    pub(super) fn images(&self) -> InputTensor<'_> {
         match &self.bytes {
-            Some(bytes) => Images::Bytes(bytes.view()),
-            None => Images::Floats(self.scaled.view()),
+            Some(bytes) => InputTensor::Bytes(bytes.view()),
+            None => InputTensor::Floats(self.scaled.view()),
         }
     }
 }

@@ -32,12 +32,12 @@ pub enum RuntimeError {
         reason: String,
     },
     /// The batch was refused.
-    #[error("runtime `{runtime}` cannot run a batch of shape {shape:?}: {reason}")]
+    #[error("runtime `{runtime}` cannot run a batch of shape {shape}: {reason}")]
     Run {
         /// The runtime.
         runtime: &'static str,
-        /// The batch's shape.
-        shape: Vec<usize>,
+        /// The batch's shape; of several inputs, each with its name.
+        shape: String,
         /// What it said.
         reason: String,
     },

@@ -19,6 +19,18 @@ pub type NamedOutput = (String, ArrayD<f32>);
 pub struct LoadOptions {
     /// Threads for one run; `None` leaves it to the runtime, which takes all cores.
     pub threads: Option<usize>,
+    /// How far the runtime may change the graph; a runtime without such a choice ignores it.
+    pub optimization: Optimization,
+}
+
+/// How far a runtime may change a graph before it runs it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Optimization {
+    /// As far as it can: its default.
+    #[default]
+    All,
+    /// Not at all.
+    None,
 }
 
 /// A program that runs ONNX models.
@@ -42,39 +54,58 @@ pub trait Runtime: Sync {
     fn load(&self, model: &[u8], options: LoadOptions) -> Result<Box<dyn Session>, RuntimeError>;
 }
 
-/// A batch of images, as a model takes it.
+/// A tensor that a model takes.
 #[derive(Debug, Clone)]
-pub enum Images<'a> {
-    /// Scaled, `[N, 3, H, W]`.
+pub enum InputTensor<'a> {
+    /// Images that are scaled, `[N, 3, H, W]`, and every other value of a network. A model that takes float16 or
+    /// bfloat16 gets them rounded.
     Floats(ArrayViewD<'a, f32>),
-    /// As they were decoded, `[N, H, W, 3]`.
+    /// Images as they were decoded, `[N, H, W, 3]`.
     Bytes(ArrayViewD<'a, u8>),
+    /// Whole numbers, as some models take for shapes.
+    Integers(ArrayViewD<'a, i64>),
 }
 
-impl Images<'_> {
-    /// The batch's shape.
+impl InputTensor<'_> {
+    /// The tensor's shape.
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Floats(view) => view.shape(),
             Self::Bytes(view) => view.shape(),
+            Self::Integers(view) => view.shape(),
         }
     }
 }
 
-/// A loaded model with one input.
+/// A loaded model.
 pub trait Session: Send {
-    /// Runs a batch; returns every output of the model, float32, in the model's order.
+    /// The names of its inputs, in the model's order.
+    fn inputs(&self) -> &[String];
+
+    /// Runs the model on inputs by name; returns every output of the model, as float32, in the model's order.
     ///
     /// # Errors
-    /// [`RuntimeError`] where the runtime refuses the batch.
-    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError>;
+    /// [`RuntimeError`] where the runtime refuses an input.
+    fn run_named(
+        &mut self,
+        inputs: &[(&str, InputTensor<'_>)],
+    ) -> Result<Vec<NamedOutput>, RuntimeError>;
+
+    /// Runs a model of one input on a batch of images.
+    ///
+    /// # Errors
+    /// As [`Session::run_named`].
+    fn run_images(&mut self, images: InputTensor<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
+        let name = self.inputs().first().cloned().unwrap_or_default();
+        self.run_named(&[(&name, images)])
+    }
 
     /// [`Session::run_images`] of scaled images, `[N, 3, H, W]`.
     ///
     /// # Errors
     /// As [`Session::run_images`].
     fn run(&mut self, image: ArrayViewD<'_, f32>) -> Result<Vec<NamedOutput>, RuntimeError> {
-        self.run_images(Images::Floats(image))
+        self.run_images(InputTensor::Floats(image))
     }
 }
 
@@ -105,4 +136,18 @@ pub fn find(name: &str) -> Result<&'static dyn Runtime, RuntimeError> {
             known: names().collect::<Vec<_>>().join(", "),
             nearest: nearest(name, names()),
         })
+}
+
+/// The shapes of a run's inputs, for messages.
+fn shapes_of(inputs: &[(&str, InputTensor<'_>)]) -> String {
+    match inputs {
+        [(_, input)] => format!("{:?}", input.shape()),
+        several => {
+            let shapes = several.iter();
+            let shapes: Vec<String> = shapes
+                .map(|(name, input)| format!("`{name}` {:?}", input.shape()))
+                .collect();
+            shapes.join(", ")
+        }
+    }
 }

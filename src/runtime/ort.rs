@@ -1,18 +1,21 @@
 //! ONNX Runtime, on the CPU or through CUDA. Its library is loaded when first used.
 
 use std::env;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use half::{bf16, f16};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
 use ort::ep;
 use ort::session::SessionInputValue;
-use ort::session::builder::SessionBuilder;
-use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef};
 
-use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+use super::{
+    InputTensor, LoadOptions, NamedOutput, Optimization, Runtime, RuntimeError, Session, shapes_of,
+};
 
 /// The environment variable that names the library.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -90,6 +93,11 @@ impl Ort {
                 .with_intra_threads(threads)
                 .map_err(|e| failed(e.to_string()))?;
         }
+        if options.optimization == Optimization::None {
+            builder = builder
+                .with_optimization_level(GraphOptimizationLevel::Disable)
+                .map_err(|e| failed(e.to_string()))?;
+        }
         if self.cuda {
             // Registered or an error, never a silent fall back to the CPU; and without TF32, which would
             // keep 10 bits of each factor.
@@ -145,10 +153,13 @@ impl Runtime for Ort {
                 runtime: self.name,
                 reason: error.to_string(),
             })?;
-        let input = session.inputs().first();
+        let inputs = session.inputs().iter();
+        let inputs = inputs.map(|input| (input.name().to_string(), input.dtype().tensor_type()));
+        let (inputs, element_types) = inputs.unzip();
         Ok(Box::new(Loaded {
             runtime: self.name,
-            input: input.and_then(|input| input.dtype().tensor_type()),
+            inputs,
+            element_types,
             session,
         }))
     }
@@ -156,44 +167,34 @@ impl Runtime for Ort {
 
 struct Loaded {
     runtime: &'static str,
-    /// The element type of the model's input.
-    input: Option<TensorElementType>,
+    inputs: Vec<String>,
+    /// The element type of each input.
+    element_types: Vec<Option<TensorElementType>>,
     session: ort::session::Session,
 }
 
 impl Session for Loaded {
-    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
+    fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    fn run_named(
+        &mut self,
+        inputs: &[(&str, InputTensor<'_>)],
+    ) -> Result<Vec<NamedOutput>, RuntimeError> {
         let runtime = self.runtime;
-        let shape = images.shape().to_vec();
         let failed = |error: ort::Error| RuntimeError::Run {
             runtime,
-            shape: shape.clone(),
+            shape: shapes_of(inputs),
             reason: error.to_string(),
         };
-        // Kept for the run, where a batch has to be copied to be contiguous.
-        let (floats, bytes);
-        let input: SessionInputValue<'_> = match (&images, self.input) {
-            (Images::Floats(view), Some(TensorElementType::Float16)) => {
-                let tensor = Tensor::from_array(view.mapv(f16::from_f32));
-                tensor.map_err(failed)?.into()
-            }
-            (Images::Floats(view), Some(TensorElementType::Bfloat16)) => {
-                let tensor = Tensor::from_array(view.mapv(bf16::from_f32));
-                tensor.map_err(failed)?.into()
-            }
-            // A model that takes something else says so itself.
-            (Images::Floats(view), _) => {
-                floats = view.as_standard_layout();
-                let tensor = TensorRef::from_array_view(floats.view());
-                tensor.map_err(failed)?.into()
-            }
-            (Images::Bytes(view), _) => {
-                bytes = view.as_standard_layout();
-                let tensor = TensorRef::from_array_view(bytes.view());
-                tensor.map_err(failed)?.into()
-            }
-        };
-        let outputs = self.session.run(ort::inputs![input]).map_err(failed)?;
+        let mut tensors = Vec::with_capacity(inputs.len());
+        for (name, input) in inputs {
+            let place = self.inputs.iter().position(|known| known == name);
+            let element_type = place.and_then(|place| self.element_types[place]);
+            tensors.push((*name, tensor(input, element_type).map_err(failed)?));
+        }
+        let outputs = self.session.run(tensors).map_err(failed)?;
         let mut named = Vec::with_capacity(outputs.len());
         for (name, value) in outputs.iter() {
             named.push((name.to_string(), as_float32(&value).map_err(failed)?));
@@ -202,11 +203,44 @@ impl Session for Loaded {
     }
 }
 
+/// The tensor ONNX Runtime takes: a view of the input where it is contiguous and of the model's type, else a copy.
+fn tensor<'a>(
+    input: &InputTensor<'a>,
+    element_type: Option<TensorElementType>,
+) -> ort::Result<SessionInputValue<'a>> {
+    fn plain<'a, T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+        view: &ArrayViewD<'a, T>,
+    ) -> ort::Result<SessionInputValue<'a>> {
+        match view.is_standard_layout() {
+            true => Ok(TensorRef::from_array_view(view.clone())?.into()),
+            false => Ok(Tensor::from_array(view.as_standard_layout().into_owned())?.into()),
+        }
+    }
+    Ok(match (input, element_type) {
+        (InputTensor::Floats(view), Some(TensorElementType::Float16)) => {
+            Tensor::from_array(view.mapv(f16::from_f32))?.into()
+        }
+        (InputTensor::Floats(view), Some(TensorElementType::Bfloat16)) => {
+            Tensor::from_array(view.mapv(bf16::from_f32))?.into()
+        }
+        // A model that takes something else says so itself.
+        (InputTensor::Floats(view), _) => plain(view)?,
+        (InputTensor::Bytes(view), _) => plain(view)?,
+        (InputTensor::Integers(view), _) => plain(view)?,
+    })
+}
+
 /// An output as float32, which holds every number of the half types.
 fn as_float32(value: &DynValue) -> ort::Result<ArrayD<f32>> {
     Ok(match value.dtype().tensor_type() {
         Some(TensorElementType::Float16) => value.try_extract_array::<f16>()?.mapv(f16::to_f32),
         Some(TensorElementType::Bfloat16) => value.try_extract_array::<bf16>()?.mapv(bf16::to_f32),
+        Some(TensorElementType::Float64) => value.try_extract_array::<f64>()?.mapv(|x| x as f32),
+        Some(TensorElementType::Int64) => value.try_extract_array::<i64>()?.mapv(|x| x as f32),
+        Some(TensorElementType::Int32) => value.try_extract_array::<i32>()?.mapv(|x| x as f32),
+        Some(TensorElementType::Uint8) => value.try_extract_array::<u8>()?.mapv(f32::from),
+        Some(TensorElementType::Int8) => value.try_extract_array::<i8>()?.mapv(f32::from),
+        Some(TensorElementType::Bool) => value.try_extract_array::<bool>()?.mapv(f32::from),
         _ => value.try_extract_array::<f32>()?.into_owned(),
     })
 }

@@ -4,18 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ndarray::ArrayD;
-use rten::{Model, NodeId, RunOptions, ThreadPool, ValueOrView};
+use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
-use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+use super::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError, Session, shapes_of};
 
 const NAME: &str = "rten";
 
 /// The version Cargo.toml asks for; the crate does not tell its own.
 const VERSION: &str = "rten 0.27";
-
-const SCATTERED: &str = "the batch is not contiguous";
 
 pub(super) struct Rten;
 
@@ -38,28 +36,22 @@ impl Runtime for Rten {
             reason,
         };
         let model = Model::load(model.to_vec()).map_err(|error| refused(error.to_string()))?;
-        let &[input] = model.input_ids() else {
-            return Err(refused(format!(
-                "expected 1 input, found {}",
-                model.input_ids().len()
-            )));
-        };
         let name = |id: &NodeId| {
             model
                 .node_info(*id)
                 .and_then(|info| info.name().map(str::to_string))
         };
-        let outputs: Vec<(NodeId, String)> = model
-            .output_ids()
-            .iter()
-            .filter_map(|id| Some((*id, name(id)?)))
-            .collect();
+        let named = |ids: &[NodeId]| ids.iter().filter_map(|id| Some((*id, name(id)?))).unzip();
+        let (input_ids, inputs): (Vec<NodeId>, Vec<String>) = named(model.input_ids());
+        let (output_ids, outputs): (Vec<NodeId>, Vec<String>) = named(model.output_ids());
         let threads = options
             .threads
             .map(|count| Arc::new(ThreadPool::with_num_threads(count)));
         Ok(Box::new(Loaded {
             model,
-            input,
+            input_ids,
+            inputs,
+            output_ids,
             outputs,
             threads,
         }))
@@ -68,53 +60,87 @@ impl Runtime for Rten {
 
 struct Loaded {
     model: Model,
-    input: NodeId,
-    outputs: Vec<(NodeId, String)>,
+    input_ids: Vec<NodeId>,
+    inputs: Vec<String>,
+    output_ids: Vec<NodeId>,
+    outputs: Vec<String>,
     threads: Option<Arc<ThreadPool>>,
 }
 
 impl Session for Loaded {
-    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
-        let shape = images.shape().to_vec();
+    fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    fn run_named(
+        &mut self,
+        inputs: &[(&str, InputTensor<'_>)],
+    ) -> Result<Vec<NamedOutput>, RuntimeError> {
         let failed = |reason: String| RuntimeError::Run {
             runtime: NAME,
-            shape: shape.clone(),
+            shape: shapes_of(inputs),
             reason,
         };
-        let (floats, bytes);
-        let input: ValueOrView<'_> = match &images {
-            Images::Floats(view) => {
-                floats = view.as_standard_layout();
-                let values = floats.as_slice().ok_or_else(|| failed(SCATTERED.into()))?;
-                TensorView::from_data(shape.as_slice(), values).into()
-            }
-            Images::Bytes(view) => {
-                bytes = view.as_standard_layout();
-                let values = bytes.as_slice().ok_or_else(|| failed(SCATTERED.into()))?;
-                TensorView::from_data(shape.as_slice(), values).into()
-            }
-        };
-        let ids: Vec<NodeId> = self.outputs.iter().map(|(id, _)| *id).collect();
+        let mut values = Vec::with_capacity(inputs.len());
+        for (name, input) in inputs {
+            let place = self.inputs.iter().position(|known| known == name);
+            let place = place.ok_or_else(|| failed(format!("it has no input `{name}`")))?;
+            values.push((self.input_ids[place], value(input).map_err(failed)?));
+        }
         let mut options = RunOptions::default();
         options.thread_pool.clone_from(&self.threads);
         // Some of its operators answer a shape they did not expect by panicking.
-        let run = || {
-            self.model
-                .run(vec![(self.input, input)], &ids, Some(options))
-        };
+        let run = || self.model.run(values, &self.output_ids, Some(options));
         let values = catch_unwind(AssertUnwindSafe(run))
             .map_err(|_| failed("the runtime panicked".into()))?
             .map_err(|error| failed(error.to_string()))?;
-        let named = self.outputs.iter().zip(values).map(|((_, name), value)| {
-            let tensor: Tensor<f32> = value
-                .try_into()
-                .map_err(|_| failed(format!("`{name}` is not float32")))?;
-            let array = ArrayD::from_shape_vec(tensor.shape().to_vec(), tensor.to_vec());
-            Ok((
-                name.clone(),
-                array.map_err(|error| failed(error.to_string()))?,
-            ))
+        let named = self.outputs.iter().zip(values);
+        let named = named.map(|(name, value)| {
+            let array = as_float32(value).map_err(|reason| failed(format!("`{name}` {reason}")))?;
+            Ok((name.clone(), array))
         });
         named.collect()
     }
+}
+
+/// The value rten takes, a copy where the input is not contiguous.
+fn value<'a>(input: &InputTensor<'a>) -> Result<ValueOrView<'a>, String> {
+    let shape = input.shape().to_vec();
+    Ok(match input {
+        InputTensor::Floats(view) => match view.to_slice() {
+            Some(values) => TensorView::from_data(shape.as_slice(), values).into(),
+            None => Tensor::from_data(&shape, view.iter().copied().collect::<Vec<f32>>()).into(),
+        },
+        InputTensor::Bytes(view) => match view.to_slice() {
+            Some(values) => TensorView::from_data(shape.as_slice(), values).into(),
+            None => Tensor::from_data(&shape, view.iter().copied().collect::<Vec<u8>>()).into(),
+        },
+        InputTensor::Integers(view) => {
+            // It keeps whole numbers in 32 bits.
+            let narrow = |&value: &i64| i32::try_from(value).map_err(|error| error.to_string());
+            let values = view.iter().map(narrow).collect::<Result<Vec<i32>, _>>()?;
+            Tensor::from_data(&shape, values).into()
+        }
+    })
+}
+
+/// An output as float32.
+fn as_float32(value: Value) -> Result<ArrayD<f32>, String> {
+    let (shape, values): (Vec<usize>, Vec<f32>) = match value {
+        Value::FloatTensor(tensor) => (tensor.shape().to_vec(), tensor.to_vec()),
+        Value::Int32Tensor(tensor) => (
+            tensor.shape().to_vec(),
+            tensor.iter().map(|&value| value as f32).collect(),
+        ),
+        Value::UInt8Tensor(tensor) => (
+            tensor.shape().to_vec(),
+            tensor.iter().map(|&value| f32::from(value)).collect(),
+        ),
+        Value::Int8Tensor(tensor) => (
+            tensor.shape().to_vec(),
+            tensor.iter().map(|&value| f32::from(value)).collect(),
+        ),
+        _ => return Err("is no tensor of numbers".into()),
+    };
+    ArrayD::from_shape_vec(shape, values).map_err(|error| error.to_string())
 }

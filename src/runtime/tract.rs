@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 use tract_onnx::prelude::*;
 
-use super::{Images, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
+use super::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError, Session, shapes_of};
 
 const NAME: &str = "tract";
 
@@ -38,37 +38,66 @@ impl Runtime for Tract {
             .iter()
             .map(|outlet| model.outlet_label(*outlet).unwrap_or_default().to_string())
             .collect();
+        let inputs = model.input_outlets().map_err(refused)?;
+        let inputs = inputs
+            .iter()
+            .map(|outlet| model.node(outlet.node).name.clone())
+            .collect();
         let plan = model
             .into_optimized()
             .and_then(IntoRunnable::into_runnable)
             .map_err(refused)?;
-        Ok(Box::new(Loaded { plan, names }))
+        Ok(Box::new(Loaded {
+            plan,
+            inputs,
+            names,
+        }))
     }
 }
 
 struct Loaded {
     plan: Arc<TypedRunnableModel>,
+    inputs: Vec<String>,
     names: Vec<String>,
 }
 
 impl Session for Loaded {
-    fn run_images(&mut self, images: Images<'_>) -> Result<Vec<NamedOutput>, RuntimeError> {
-        let shape = images.shape().to_vec();
+    fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    fn run_named(
+        &mut self,
+        inputs: &[(&str, InputTensor<'_>)],
+    ) -> Result<Vec<NamedOutput>, RuntimeError> {
         let failed = |reason: String| RuntimeError::Run {
             runtime: NAME,
-            shape: shape.clone(),
+            shape: shapes_of(inputs),
             reason,
         };
-        let input = match images {
-            Images::Floats(view) => tensor(&shape, view),
-            Images::Bytes(view) => tensor(&shape, view),
+        // In the model's order.
+        let tensor = |name: &String| {
+            let input = inputs.iter().find(|(given, _)| given == name);
+            let (_, input) = input.ok_or_else(|| failed(format!("input `{name}` is missing")))?;
+            let tensor = match input {
+                InputTensor::Floats(view) => tensor(view),
+                InputTensor::Bytes(view) => tensor(view),
+                InputTensor::Integers(view) => tensor(view),
+            };
+            Ok(tensor
+                .map_err(|error| failed(format!("{error:#}")))?
+                .into_tvalue())
         };
-        let input = input.map_err(|error| failed(format!("{error:#}")))?;
+        let tensors = self.inputs.iter().map(tensor);
+        let tensors = tensors.collect::<Result<TVec<TValue>, RuntimeError>>()?;
         let outputs = self
             .plan
-            .run(tvec!(input.into_tvalue()))
+            .run(tensors)
             .map_err(|error| failed(format!("{error:#}")))?;
         let named = self.names.iter().zip(outputs).map(|(name, value)| {
+            let value = value
+                .cast_to::<f32>()
+                .map_err(|error| failed(format!("{error:#}")))?;
             let values = value
                 .view()
                 .as_slice::<f32>()
@@ -84,7 +113,7 @@ impl Session for Loaded {
     }
 }
 
-fn tensor<T: Datum + Copy>(shape: &[usize], view: ArrayViewD<'_, T>) -> TractResult<Tensor> {
+fn tensor<T: Datum + Copy>(view: &ArrayViewD<'_, T>) -> TractResult<Tensor> {
     let values: Vec<T> = view.iter().copied().collect();
-    Tensor::from_shape(shape, &values)
+    Tensor::from_shape(view.shape(), &values)
 }

@@ -43,7 +43,7 @@ fn one_file_takes_all_sizes_and_computes_what_files_of_one_size_compute() {
                     ..options.clone()
                 };
                 let fixed = model(&net(network, size), &fixed);
-                let expected = compute(runtime, &fixed, Images::Floats(image.view()));
+                let expected = compute(runtime, &fixed, InputTensor::Floats(image.view()));
                 for name in ["logits", "features"] {
                     let (found, expected) = (output(&found, name), output(&expected, name));
                     let same = bits(found) == bits(expected);
@@ -106,8 +106,8 @@ fn the_targets_that_run_here_take_their_files() {
             let settled = settled.unwrap_or_else(|_| taking(input));
             let file = model(&net, &settled);
             let images = match input {
-                Input::Tensor => Images::Floats(bytes_as_floats()),
-                _ => Images::Bytes(bytes.view()),
+                Input::Tensor => InputTensor::Floats(bytes_as_floats()),
+                _ => InputTensor::Bytes(bytes.view()),
             };
             let loaded = runtime::find(runtime)
                 .unwrap()

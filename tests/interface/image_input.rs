@@ -50,7 +50,7 @@ fn bytes_are_scaled_as_crops_are_in_every_runtime() {
             let of_floats = model(&net, &taking(Input::Tensor));
             for runtime in RUNTIMES {
                 let what = format!("{network} {size:?} {runtime}");
-                let found = compute(runtime, &of_bytes, Images::Bytes(bytes.view()));
+                let found = compute(runtime, &of_bytes, InputTensor::Bytes(bytes.view()));
                 let scaled = output(&found, "image/scaled");
                 assert_eq!(scaled.shape(), floats.shape(), "{what}");
                 let exact = *runtime == "ort";
@@ -61,7 +61,7 @@ fn bytes_are_scaled_as_crops_are_in_every_runtime() {
                     worst <= rounding,
                     "{what}: scaled values differ by {worst:e}"
                 );
-                let expected = compute(runtime, &of_floats, Images::Floats(floats.view()));
+                let expected = compute(runtime, &of_floats, InputTensor::Floats(floats.view()));
                 let (logits, expected) = (output(&found, "logits"), output(&expected, "logits"));
                 assert!(expected.iter().any(|value| value.abs() > 1e-3), "{what}");
                 if exact {

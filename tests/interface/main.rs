@@ -15,7 +15,7 @@ use incept::exporters::net::{Net, NetOptions};
 use incept::exporters::onnx::{self, ExportOptions, Input};
 use incept::exporters::weights::Weights;
 use incept::exporters::zoo;
-use incept::runtime::{self, Images, LoadOptions, NamedOutput, Session};
+use incept::runtime::{self, InputTensor, LoadOptions, NamedOutput, Session};
 use ndarray::ArrayD;
 
 /// A network of a tenth of the width.
@@ -49,7 +49,7 @@ fn load(name: &str, model: &[u8]) -> Box<dyn Session> {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn compute(name: &str, model: &[u8], images: Images<'_>) -> Vec<NamedOutput> {
+fn compute(name: &str, model: &[u8], images: InputTensor<'_>) -> Vec<NamedOutput> {
     let outputs = load(name, model).run_images(images);
     outputs.unwrap_or_else(|error| panic!("{error}"))
 }

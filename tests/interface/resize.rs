@@ -91,7 +91,9 @@ fn resizing(size: (usize, usize), fraction: f64) -> Box<dyn Session> {
 
 fn theirs(session: &mut dyn Session, images: &[RgbImage]) -> Vec<Vec<f32>> {
     let batch = as_batch(images);
-    let outputs = session.run_images(Images::Bytes(batch.view())).unwrap();
+    let outputs = session
+        .run_images(InputTensor::Bytes(batch.view()))
+        .unwrap();
     let found = output(&outputs, "image/transposed");
     found
         .outer_iter()
