@@ -22,6 +22,7 @@ mod layout;
 mod manifest;
 mod metadata;
 mod options;
+mod parts;
 mod precision;
 mod preprocessing;
 #[expect(
@@ -48,6 +49,7 @@ pub use options::{
     Batch, BatchNorm, DEFAULT_OPSET, ExportOptions, ImageSize, Input, NEWEST_OPSET, OLDEST_OPSET,
     Output,
 };
+pub use parts::{Cut, CutError, Part, Parts};
 pub use precision::{Precision, PrecisionOptions, PrecisionReport, TensorRounding};
 pub use preprocessing::{
     ClassContract, ContractError, ElementType, Labels, Layout, Preprocessing, SizeContract, Step,

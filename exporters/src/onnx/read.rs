@@ -52,7 +52,7 @@ pub struct ValueFacts {
 }
 
 impl ValueFacts {
-    fn read(value: &ValueInfoProto) -> Self {
+    pub(super) fn read(value: &ValueInfoProto) -> Self {
         let tensor = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         let dimension = |value: &Option<Dimension>| match value {
             Some(Dimension::Value(size)) => usize::try_from(*size).map_err(|_| size.to_string()),
