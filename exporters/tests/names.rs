@@ -276,6 +276,37 @@ fn both_numberings_of_keras_name_the_same_layers() {
     }
 }
 
+/// New files of Keras tell the layers' own names: the reader names their tensors by the layer and the variable's number.
+#[test]
+fn keras_layers_with_names_and_numbered_variables_are_those_of_old_files() {
+    for list in ["keras.inception_v3.h5", "keras.inception_resnet_v2.h5"] {
+        let numbered = |name: &str| {
+            let mut parts = name.rsplit('/');
+            let (part, layer) = (parts.next().unwrap(), parts.next().unwrap());
+            let place = match part.split(':').next().unwrap() {
+                "kernel" => 0,
+                // These networks' normalisation has no factor.
+                "beta" => 0,
+                "bias" | "moving_mean" => 1,
+                "moving_variance" => 2,
+                _ => panic!("{name}"),
+            };
+            format!("{layer}/{place}")
+        };
+        let plain = tensors_of(list);
+        let renamed = plain
+            .iter()
+            .map(|(name, tensor)| (numbered(name), tensor.clone()));
+        let (_, a) = imported(&holding(plain.clone()));
+        let (_, b) = imported(&holding(renamed.collect()));
+        assert_eq!(a.report.used.len(), b.report.used.len());
+        for (x, y) in a.report.used.iter().zip(&b.report.used) {
+            assert_eq!(numbered(&x.source), y.source);
+            assert_eq!(x.target, y.target);
+        }
+    }
+}
+
 /// Keras numbers on from whatever the program made before.
 #[test]
 fn keras_layers_may_be_numbered_from_anywhere() {

@@ -4,7 +4,8 @@
 //! made its layers, from whatever it had made before; only the order of the numbers says which is which. New files
 //! (`.weights.h5`) have `layers/conv2d_93/vars/0`: every layer of a class is numbered from none, in the order of
 //! `model.layers`. That is by distance to the output, then by a walk from the output backwards, and is walked here
-//! from the [`Net`] in the same way.
+//! from the [`Net`] in the same way. Where a new file also tells the model's own name of each layer, its reader names
+//! the tensors so (`conv2d_93/0`): numbered as in old files, their variables without names as in new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,14 @@ pub(super) fn has(network: &str, variant: &str) -> bool {
 /// Whether a name ends as those of Keras's files do.
 pub(super) fn may_have_written(name: &str) -> bool {
     let plain = name.split(':').next().unwrap_or(name);
-    plain.ends_with("/kernel") || name.contains("/vars/")
+    plain.ends_with("/kernel")
+        || name.contains("/vars/")
+        || name.rsplit('/').next().is_some_and(is_index)
+}
+
+/// Whether a variable has a number and no name.
+fn is_index(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Why a tensor that no layer takes may be left out, if it may.
@@ -73,6 +81,8 @@ struct File<'a> {
     /// For each layer its parts, and what the file calls them.
     layers: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
     counted_by_class: bool,
+    /// Whether variables have numbers and no names.
+    indexed: bool,
     /// Layers with a weight of two dimensions.
     linear: Vec<&'a str>,
 }
@@ -82,6 +92,7 @@ impl<'a> File<'a> {
         let mut file = Self {
             layers: BTreeMap::new(),
             counted_by_class: false,
+            indexed: false,
             linear: vec![],
         };
         for (name, tensor) in tensors {
@@ -99,6 +110,7 @@ impl<'a> File<'a> {
             } else {
                 part = part.split(':').next().unwrap_or(part);
             }
+            file.indexed |= is_index(part);
             if tensor.shape().len() == 2 {
                 file.linear.push(layer);
             }
@@ -110,7 +122,7 @@ impl<'a> File<'a> {
     /// What the file calls a part of a layer, or would.
     fn sources(&self, layer: &str, kind: ParameterKind) -> Vec<String> {
         let parts = self.layers.get(layer);
-        let part = if self.counted_by_class {
+        let part = if self.indexed {
             // Without factor there is one variable less.
             let gamma = parts.is_some_and(|parts| parts.len() == 4);
             match kind {
