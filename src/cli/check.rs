@@ -1,17 +1,21 @@
 //! `incept check`
 
+mod text;
+
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::{Align, message, only_data, print, progress, table, write_json};
+use super::output::{message, only_data, print, progress, write_json};
 use super::{Failure, Outcome};
-use crate::parity::{CheckOptions, Comparison, DEFAULT_TOLERANCE, ParityReport, Verdict, check};
+use crate::parity::{CheckOptions, DEFAULT_MEMORY, Rule, check};
 
-/// Compare an exported model in each runtime with libtorch in float64
+/// Compare an exported model in each runtime with libtorch in float64, layer by layer
 ///
-/// Final outputs and every stage's output, on seeded random images, at several batch sizes. Exit code 0: parity holds,
-/// 1: it does not, 2: the check could not run.
+/// Every layer is computed by itself from the reference's values (isolated) and from what the runtime computed before
+/// (accumulated), on seeded random images. Errors are in units of what rounding explains in the file's precision; so are
+/// those of the file's outputs, at several batch sizes. Exit code 0: parity holds, 1: it does not, 2: the check could not
+/// run.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The model, as `incept export` wrote it
@@ -23,15 +27,24 @@ pub(super) struct Arguments {
     /// A runtime to check, may be repeated [default: ort and rten]
     #[arg(long = "runtime", value_name = "NAME")]
     runtimes: Vec<String>,
-    /// Images in a batch, may be repeated [default: 1 and 3]
+    /// Images in a batch, may be repeated [default: 1 and 3]; every layer of the largest is compared
     #[arg(long = "batch", value_name = "N")]
     batches: Vec<usize>,
-    /// Compare every layer, not only every stage
+    /// Show every layer, not only the worst of each block
     #[arg(long)]
     layers: bool,
-    /// Largest difference allowed, as a share of the largest reference value
-    #[arg(long, value_name = "F", default_value_t = DEFAULT_TOLERANCE)]
-    tolerance: f64,
+    /// Let |actual - reference| <= ATOL + RTOL * |reference| decide, as numpy does, in place of rounding
+    #[arg(long, value_name = "ATOL")]
+    atol: Option<f64>,
+    /// The relative part of it [default, if --atol is given: 0]
+    #[arg(long, value_name = "RTOL")]
+    rtol: Option<f64>,
+    /// Memory that the comparison of layers may take: bytes, or with KiB, MiB or GiB
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2GiB")]
+    memory: u64,
+    /// Do not measure what each runtime differs from itself
+    #[arg(long)]
+    no_noise: bool,
     /// Seed of the input images
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -41,30 +54,25 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    debug_assert_eq!(size("2GiB"), Ok(DEFAULT_MEMORY));
     let mut options = CheckOptions {
         runtimes: arguments.runtimes.clone(),
         weights: arguments.weights.clone(),
-        layers: arguments.layers,
-        tolerance: arguments.tolerance,
+        rule: rule(arguments)?,
         seed: arguments.seed,
+        noise: !arguments.no_noise,
+        memory: arguments.memory,
         ..CheckOptions::default()
     };
     if !arguments.batches.is_empty() {
         options.batches.clone_from(&arguments.batches);
-    }
-    if !(options.tolerance.is_finite() && options.tolerance >= 0.0) {
-        let found = options.tolerance;
-        return Err(Failure::new(
-            format!("--tolerance: expected a number from 0 up, found {found}"),
-            format!("the default is {DEFAULT_TOLERANCE:e}"),
-        ));
     }
     let report = check(&arguments.model, &options, &mut progress)?;
     if let Some(path) = &arguments.json {
         write_json(path, &report)?;
     }
     if !only_data(arguments.json.as_deref()) {
-        print(&text(&report))?;
+        print(&text::of(&report, arguments.layers))?;
     }
     report
         .notes
@@ -77,58 +85,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     })
 }
 
-fn text(report: &ParityReport) -> String {
-    let mut text = format!(
-        "{} ({}) beside {}\nholds where {}\nwith tolerance {:e}\n\n",
-        report.network, report.variant, report.reference, report.formula, report.tolerance
-    );
-    let mut rows = vec![];
-    for runtime in &report.runtimes {
-        rows.extend(
-            runtime
-                .comparisons
-                .iter()
-                .map(|comparison| row(&runtime.runtime, comparison)),
-        );
+fn rule(arguments: &Arguments) -> Result<Option<Rule>, Failure> {
+    let given = [("--atol", arguments.atol), ("--rtol", arguments.rtol)];
+    for (name, value) in given {
+        if let Some(found) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+            return Err(Failure::new(
+                format!("{name}: expected a number from 0 up, found {found}"),
+                "leave it out to let rounding decide",
+            ));
+        }
     }
-    let columns = [
-        ("runtime", Align::Left),
-        ("batch", Align::Right),
-        ("value", Align::Left),
-        ("max error", Align::Right),
-        ("mean error", Align::Right),
-        ("relative", Align::Right),
-        ("1 - cosine", Align::Right),
-        ("top-1", Align::Right),
-        ("verdict", Align::Left),
-    ];
-    text += &table(&columns, &rows);
-    let failed = rows.iter().filter(|row| row[8] != "holds").count();
-    text += &match (rows.len(), failed) {
-        (0, _) => "\nparity FAILS: nothing was compared\n".to_string(),
-        (all, 0) => format!("\nparity holds: {all} of {all} comparisons within the tolerance\n"),
-        (all, failed) => format!("\nparity FAILS: {failed} of {all} comparisons\n"),
-    };
-    text
+    let numpy = arguments.atol.is_some() || arguments.rtol.is_some();
+    Ok(numpy.then(|| Rule::Numpy {
+        atol: arguments.atol.unwrap_or(0.0),
+        rtol: arguments.rtol.unwrap_or(0.0),
+    }))
 }
 
-fn row(runtime: &str, comparison: &Comparison) -> Vec<String> {
-    let number =
-        |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.2e}"));
-    let metrics = comparison.metrics;
-    let agreement = metrics.and_then(|m| m.top1_agreement);
-    vec![
-        runtime.into(),
-        comparison.batch.to_string(),
-        comparison.value.clone(),
-        number(metrics.map(|m| m.max_absolute_error)),
-        number(metrics.map(|m| m.mean_absolute_error)),
-        number(metrics.map(|m| m.relative_error)),
-        number(metrics.map(|m| (1.0 - m.cosine).max(0.0))),
-        agreement.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share)),
-        match &comparison.verdict {
-            Verdict::Holds => "holds".into(),
-            Verdict::Fails { reason } => format!("FAILS: {reason}"),
-        },
-    ]
+/// A number of bytes: `2GiB`, `512MiB`, `1048576`.
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    let expected = || format!("expected a size such as 2GiB, found `{text}`");
+    let split = units
+        .iter()
+        .find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, bits)));
+    let (number, bits) = split.ok_or_else(expected)?;
+    let number: u64 = number.trim().parse().map_err(|_| expected())?;
+    number.checked_mul(1 << bits).ok_or_else(expected)
 }

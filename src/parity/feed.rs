@@ -61,6 +61,22 @@ impl Feed {
         }
     }
 
+    /// Some images of the batch.
+    pub(super) fn range(&self, images: std::ops::Range<usize>) -> Self {
+        fn some<T: Clone>(all: &ArrayD<T>, images: std::ops::Range<usize>) -> ArrayD<T> {
+            all.slice_axis(Axis(0), images.into()).to_owned()
+        }
+        Self {
+            scaled: some(&self.scaled, images.clone()),
+            bytes: self.bytes.as_ref().map(|bytes| some(bytes, images)),
+        }
+    }
+
+    /// The batch as bytes, where the model takes them.
+    pub(super) fn bytes(&self) -> Option<&ArrayD<u8>> {
+        self.bytes.as_ref()
+    }
+
     /// The batch as the model takes it.
     pub(super) fn images(&self) -> InputTensor<'_> {
         match &self.bytes {

@@ -3,16 +3,15 @@
 use ndarray::{ArrayViewD, Axis};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::errors::{Errors, Units};
+use super::rule::Rule;
+
 /// The largest difference allowed, as a share of the largest reference value.
 ///
 /// float32 rounds to 6e-8 of a value. Over the hundred and more layers of these networks such errors add up to
 /// a few 1e-6 of a tensor's range in every correct runtime we measured; a wrong weight, padding, order of channels or
 /// epsilon moves outputs by 1e-4 and more. 1e-5 lies between.
 pub const DEFAULT_TOLERANCE: f64 = 1e-5;
-
-/// The verdict's formula, as it is printed.
-pub const FORMULA: &str =
-    "max|actual - reference| <= tolerance * max|reference|, shapes equal, every value finite";
 
 /// Difference between `actual` and `reference`, over all elements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -85,6 +84,8 @@ pub struct Comparison {
     pub shape: Vec<usize>,
     /// The numbers; none where the tensor is missing or of another shape.
     pub metrics: Option<Metrics>,
+    /// The errors in units of rounding, where that is known.
+    pub units: Option<Units>,
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -99,9 +100,47 @@ impl Comparison {
             batch,
             shape: shape.into(),
             metrics: None,
+            units: None,
             verdict,
         }
     }
+
+    /// Makes a comparison with nothing but zeros fail: any dead network would agree with it.
+    pub(super) fn fail_where_reference_is_zero(&mut self) {
+        if self
+            .metrics
+            .is_some_and(|metrics| metrics.max_reference == 0.0)
+        {
+            let reason = "the reference is 0 throughout: agreement with it says nothing";
+            self.verdict = Verdict::fails(reason);
+        }
+    }
+}
+
+/// Compares `actual` with `reference` by a rule; with each value of the reference goes the standard deviation that rounding
+/// gives it (looked at by [`Rule::Rounding`] only).
+///
+/// Nothing to compare, another shape, or any value that is not finite fails, whatever the rule.
+pub fn compare_within(
+    value: &str,
+    (reference, deviation): (ArrayViewD<'_, f64>, ArrayViewD<'_, f32>),
+    actual: ArrayViewD<'_, f32>,
+    rule: &Rule,
+) -> Comparison {
+    if let Rule::Range { tolerance } = *rule {
+        return compare(value, reference, actual, tolerance);
+    }
+    let mut comparison = compare(value, reference.view(), actual.view(), f64::INFINITY);
+    if comparison.verdict.holds() {
+        let mut errors = Errors::under(rule);
+        errors.add(reference, deviation, actual);
+        comparison.units = errors.units().filter(|_| *rule == Rule::Rounding);
+        let verdict = errors.verdict();
+        if !verdict.holds() {
+            comparison.verdict = Verdict::fails(verdict.to_string());
+        }
+    }
+    comparison
 }
 
 /// Compares `actual` with `reference`; which is which matters, and the names say it.
@@ -119,6 +158,7 @@ pub fn compare(
         batch: shape.first().copied().unwrap_or(0),
         shape: shape.clone(),
         metrics,
+        units: None,
         verdict,
     };
     if reference.shape() != actual.shape() {

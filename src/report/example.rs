@@ -5,7 +5,7 @@ use super::*;
 use crate::evaluate::{CropsEvaluated, DataEvaluated, ErrorRate, Evaluation, ModelEvaluated};
 use crate::images::contact_sheet;
 use crate::images::synthetic::{Split, class_names, draw};
-use crate::parity::{Comparison, FORMULA, Metrics, ParityReport, RuntimeChecked, Verdict};
+use crate::parity::{Comparison, Metrics, ParityReport, Rule, RuntimeChecked, Verdict};
 use crate::provenance::Provenance;
 
 pub(super) const CLASSES: usize = 20;
@@ -43,6 +43,7 @@ pub(super) fn comparison(value: &str, batch: usize, relative_error: f64) -> Comp
             not_finite: 0,
             top1_agreement: output.then_some(1.0),
         }),
+        units: None,
         verdict: Verdict::Holds,
     }
 }
@@ -69,15 +70,19 @@ fn parity(name: &str) -> ParityReport {
                 })
             })
             .collect(),
+        layers: vec![],
+        noise: vec![],
+        layer_by_layer: vec![],
     };
     ParityReport {
-        schema: "incept.check/1".into(),
+        schema: "incept.check/2".into(),
         provenance: provenance(&[&format!("demo/{name}/{name}.onnx")]),
         network: name.into(),
         variant: "paper".into(),
         reference: "libtorch, float64, CPU, from the same description and weights".into(),
-        formula: FORMULA.into(),
-        tolerance: 1e-5,
+        rule: Rule::RANGE,
+        formula: Rule::RANGE.to_string(),
+        images: [3, 3],
         notes: vec![],
         runtimes: vec![
             run("ort", "ONNX Runtime 1.31.1", 2.3e-7),

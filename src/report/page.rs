@@ -167,10 +167,9 @@ fn verdict(report: &Report) -> Vec<String> {
             |metrics| scientific(metrics.relative_error),
         );
         sentences.push(format!(
-            "{} of {} within the tolerance of {}; the largest relative error is {error} ({}, {}, batch {}, {}).",
+            "{} of {} of outputs hold; the largest relative error is {error} ({}, {}, batch {}, {}).",
             count(held),
             counted(all.len(), "comparison"),
-            scientific(network.parity.tolerance),
             network.title,
             runtime.runtime,
             comparison.batch,
@@ -300,10 +299,8 @@ fn formulas(networks: &[NetworkReport]) -> Vec<String> {
     for network in networks {
         let parity = &network.parity;
         let text = format!(
-            "A value holds where {}, with tolerance {}. The reference: {}.",
-            parity.formula,
-            scientific(parity.tolerance),
-            parity.reference
+            "A value holds where {}. The reference: {}.",
+            parity.formula, parity.reference
         );
         if !formulas.contains(&text) {
             formulas.push(text);

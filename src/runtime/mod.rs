@@ -47,6 +47,16 @@ pub trait Runtime: Sync {
     /// [`RuntimeError::Missing`] with the way to get it.
     fn version(&self) -> Result<String, RuntimeError>;
 
+    /// Whether it takes [`LoadOptions::threads`] into account.
+    fn honours_threads(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes [`LoadOptions::optimization`] into account.
+    fn honours_optimization(&self) -> bool {
+        false
+    }
+
     /// Loads a model from the bytes of its file.
     ///
     /// # Errors

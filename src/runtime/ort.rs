@@ -145,6 +145,14 @@ impl Runtime for Ort {
         ))
     }
 
+    fn honours_threads(&self) -> bool {
+        !self.cuda
+    }
+
+    fn honours_optimization(&self) -> bool {
+        true
+    }
+
     fn load(&self, model: &[u8], options: LoadOptions) -> Result<Box<dyn Session>, RuntimeError> {
         let mut builder = self.builder(options)?;
         let session = builder

@@ -30,6 +30,10 @@ impl Runtime for Rten {
         Ok(VERSION.into())
     }
 
+    fn honours_threads(&self) -> bool {
+        true
+    }
+
     fn load(&self, model: &[u8], options: LoadOptions) -> Result<Box<dyn Session>, RuntimeError> {
         let refused = |reason: String| RuntimeError::Load {
             runtime: NAME,

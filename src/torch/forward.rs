@@ -229,6 +229,23 @@ impl Model {
         tch::no_grad(|| self.compute(image, nodes, Mode::Evaluation))
     }
 
+    /// One node from its inputs, in evaluation mode.
+    pub(super) fn evaluate(&self, id: NodeId, inputs: &[&Tensor]) -> Result<Tensor, TchError> {
+        let node = self.net.at(id);
+        self.apply(
+            node,
+            &self.of_node[id.index()],
+            inputs,
+            false,
+            Mode::Evaluation,
+        )
+    }
+
+    /// A variable of a node, in the order of its parameters.
+    pub(super) fn variable(&self, id: NodeId, place: usize) -> &Tensor {
+        &self.views[self.of_node[id.index()][place]]
+    }
+
     /// Computes in order the nodes that those asked for depend on. A value is let go after its last use.
     fn compute(
         &self,
@@ -381,7 +398,7 @@ impl Model {
 }
 
 /// Kernel, stride and padding as libtorch takes them, height first.
-fn arguments(window: Window) -> ([i64; 2], [i64; 2], [i64; 2]) {
+pub(super) fn arguments(window: Window) -> ([i64; 2], [i64; 2], [i64; 2]) {
     let (vertical, horizontal) = window.pads();
     (
         [window.kernel.height as i64, window.kernel.width as i64],

@@ -22,6 +22,7 @@ mod error;
 mod forward;
 mod layout;
 mod optimizer;
+mod oracle;
 mod reference;
 mod train;
 
@@ -32,6 +33,7 @@ pub use error::TorchError;
 pub use forward::{Mode, Model};
 pub use layout::{Layout, Variable};
 pub use optimizer::{GradientSettings, Optimizer, Rule};
+pub use oracle::{Oracle, Rounding, Traced, TracedInput};
 pub use reference::Reference;
 pub use tch;
 pub use train::{Event, TrainingError, TrainingSummary, Validation, train};

@@ -43,7 +43,7 @@ impl Reference {
     }
 }
 
-fn to_array(value: &Tensor) -> Result<ArrayD<f64>, TorchError> {
+pub(super) fn to_array(value: &Tensor) -> Result<ArrayD<f64>, TorchError> {
     let copy = || {
         let value = value.f_contiguous()?;
         let mut numbers = vec![0.0_f64; value.numel()];

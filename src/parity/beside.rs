@@ -1,0 +1,136 @@
+//! The comparison of runtimes with each other, in a build without libtorch.
+
+use std::collections::HashSet;
+
+use incept_exporters::net::{Net, NodeId};
+use incept_exporters::onnx::{self, ModelFacts, Output};
+use incept_exporters::weights::load;
+use ndarray::ArrayD;
+
+use super::check::{Subject, note_others};
+use super::{Comparison, ParityError, Rule, Run, RuntimeChecked, compare_within};
+use crate::runtime::{LoadOptions, NamedOutput, Runtime};
+
+/// Stands behind the output's name where the file ran without further outputs.
+const AS_IT_IS: &str = ", file as it is";
+
+/// Compares the outputs and every stage's value of each runtime with the first's; says what with, by which rule, and of
+/// how many images.
+///
+/// # Errors
+/// [`ParityError`] where a part could not run at all.
+pub(super) fn compare_all(
+    subject: &Subject<'_>,
+    runtimes: &[&'static dyn Runtime],
+    checked: &mut [RuntimeChecked],
+    run: &mut Run<'_>,
+) -> Result<(String, Rule, [usize; 2]), ParityError> {
+    let Subject {
+        net,
+        facts,
+        network,
+        ..
+    } = subject;
+    if let Some(path) = &run.options.weights {
+        let weights = load(net, path, network.import.as_ref())?.weights;
+        weights.check(net)?;
+        run.provenance.add_weights(path)?;
+        note_others(&weights, network, run.notes);
+        run.notes.push(
+            "--weights was compared with the model's, and computed nothing: that needs libtorch (feature `torch`)".into(),
+        );
+    }
+    let rule = run.options.rule.unwrap_or(Rule::RANGE);
+    let names: Vec<String> = compared_nodes(net, &subject.heads)
+        .iter()
+        .map(|&id| net.at(id).name.clone())
+        .collect();
+    let outputs = put_out(&names, facts, &network.outputs);
+    let extended = onnx::with_outputs(&subject.model.bytes, &outputs);
+    let extended = extended.map_err(|source| ParityError::Model {
+        path: subject.path.into(),
+        source,
+    })?;
+    let feed = subject.feed(run.options.seed);
+    let mut references: Vec<Vec<NamedOutput>> = vec![];
+    for (place, (runtime, checked)) in runtimes.iter().zip(checked).enumerate() {
+        (run.progress)(&format!("running {}", runtime.name()));
+        // Asking for every stage keeps a runtime from fusing across them: the file as it is runs too.
+        let load = |model: &[u8]| runtime.load(model, LoadOptions::default());
+        let (mut session, mut as_it_is) = (load(&extended)?, load(&subject.model.bytes)?);
+        for (number, &batch) in subject.batches.iter().enumerate() {
+            let some = feed.range(0..batch);
+            let outputs = session.run_images(some.images())?;
+            if place == 0 {
+                // The first runtime is the reference of the others.
+                references.push(outputs);
+                continue;
+            }
+            let compared = |name: &str, outputs: &[NamedOutput]| {
+                let find = |outputs: &[NamedOutput]| -> Option<ArrayD<f32>> {
+                    let mut all = outputs.iter();
+                    all.find(|(output, _)| output == name)
+                        .map(|(_, value)| value.clone())
+                };
+                let Some(reference) = find(&references[number]) else {
+                    return Comparison::missing(name, batch, &[]);
+                };
+                match find(outputs) {
+                    Some(found) => {
+                        let nothing_known = ArrayD::zeros(reference.shape());
+                        let reference = reference.mapv(f64::from);
+                        let pair = (reference.view(), nothing_known.view());
+                        compare_within(name, pair, found.view(), &rule)
+                    }
+                    None => Comparison::missing(name, batch, reference.shape()),
+                }
+            };
+            checked
+                .comparisons
+                .extend(names.iter().map(|name| compared(name, &outputs)));
+            let outputs = as_it_is.run_images(some.images())?;
+            for head in &network.outputs {
+                let mut last = compared(head.name(), &outputs);
+                last.value += AS_IT_IS;
+                // A layer may be dead; where the output is, any dead network would agree with it.
+                last.fail_where_reference_is_zero();
+                checked.comparisons.push(last);
+            }
+        }
+    }
+    run.notes.push("this build has no libtorch (feature `torch`): runtimes were compared with each other, not with a reference".into());
+    if runtimes.len() < 2 {
+        run.notes
+            .push("only one runtime ran: nothing was compared".into());
+    }
+    let reference = runtimes.first().map_or_else(
+        || Ok("none".into()),
+        |first| Ok::<_, ParityError>(format!("{} (runtime `{}`)", first.version()?, first.name())),
+    )?;
+    Ok((reference, rule, [0, 0]))
+}
+
+/// The heads the file says it puts out and the output of every stage up to the last of them, as far as a head depends on
+/// it. One that is not there is compared all the same, and fails.
+fn compared_nodes(net: &Net, heads: &[NodeId]) -> Vec<NodeId> {
+    let needed = net.needed(heads);
+    let stages: HashSet<NodeId> = net.stages().iter().map(|stage| stage.output).collect();
+    let nodes = net.nodes().iter().filter_map(|node| net.id(&node.name));
+    nodes
+        .filter(|id| heads.contains(id) || (stages.contains(id) && needed[id.index()]))
+        .collect()
+}
+
+/// Of the values to compare, those a runtime can be asked for: the file computes them, and its heads are those that it
+/// puts out itself.
+fn put_out(names: &[String], facts: &ModelFacts, heads: &[Output]) -> Vec<String> {
+    let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
+    let declared = |name: &str| facts.outputs.iter().any(|value| value.name == name);
+    let head = |name: &str| heads.iter().any(|head| head.name() == name);
+    names
+        .iter()
+        .filter(|name| computed.contains(name.as_str()))
+        .filter(|name| !head(name) || declared(name))
+        .cloned()
+        .collect()
+}

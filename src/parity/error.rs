@@ -1,0 +1,123 @@
+//! What keeps a check from running.
+
+use std::path::PathBuf;
+
+use incept_exporters::files::FileError;
+use incept_exporters::onnx::{CutError, LoadError, ReadError, RebuildError};
+use incept_exporters::weights::WeightsError;
+
+use crate::runtime::RuntimeError;
+
+/// A check that could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ParityError {
+    /// The model or a result cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The model cannot be loaded with its data.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The model is not ONNX.
+    #[error("cannot read the model `{}`", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ReadError,
+    },
+    /// The model does not say which network it is.
+    #[error("`{}` does not name its network: expected metadata `incept.network`, found none", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The model names a network this version does not have.
+    #[error("`{}` names a network that cannot be built", path.display())]
+    Rebuild {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: RebuildError,
+    },
+    /// The reference needs weights.
+    #[error("`{}` was exported from a weights file: the reference needs it", path.display())]
+    WeightsNeeded {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The weights do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A runtime is missing or refuses the model.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A batch size that cannot be run.
+    #[error("batch size {found}: expected {expected}")]
+    Batch {
+        /// The sizes that can.
+        expected: String,
+        /// The size given.
+        found: usize,
+    },
+    /// A part of the graph cannot be computed by itself.
+    #[error("`{value}` cannot be cut out of the graph")]
+    Cut {
+        /// The value.
+        value: String,
+        /// Why not.
+        #[source]
+        source: CutError,
+    },
+    /// A runtime refuses a layer of a model by itself.
+    #[error("layer `{value}` cannot be computed by itself")]
+    Layer {
+        /// The layer's value.
+        value: String,
+        /// What the runtime said.
+        #[source]
+        source: RuntimeError,
+    },
+    /// More memory is needed than was allowed.
+    #[error(
+        "--memory: expected at least {needed} bytes for {images} images at a time, found {allowed}"
+    )]
+    Memory {
+        /// What was allowed, in bytes.
+        allowed: u64,
+        /// What is needed, in bytes.
+        needed: u64,
+        /// Images that are computed at a time.
+        images: usize,
+    },
+    /// libtorch failed.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Torch(#[from] crate::torch::TorchError),
+}
+
+impl ParityError {
+    /// The fix, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Load(error) => error.hint(),
+            Self::Model { source, .. } => source.hint(),
+            Self::Foreign { .. } => {
+                Some("`incept check` takes models that `incept export` wrote".into())
+            }
+            Self::WeightsNeeded { .. } => {
+                Some("give the file it was exported from: --weights FILE".into())
+            }
+            Self::Weights(error) => error.hint(),
+            Self::Runtime(error) | Self::Layer { source: error, .. } => error.hint(),
+            Self::Memory { .. } => {
+                Some("allow more memory, or check smaller batches: --batch 1".into())
+            }
+            Self::Rebuild { .. } | Self::Batch { .. } | Self::Cut { .. } => None,
+            #[cfg(feature = "torch")]
+            Self::Torch(error) => error.hint(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What a runtime differs from itself: the same layer on the same values, run in ways that should give the same.
+
+use incept_exporters::onnx::Cut;
+use ndarray::{ArrayD, ArrayViewD, Axis};
+
+use super::ParityError;
+use super::errors::largest_difference;
+use super::outcome::Noise;
+use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Optimization, Runtime, Session};
+
+/// What is varied, in the order of [`Differences`].
+const VARIED: [&str; 4] = [
+    "nothing: the same run again",
+    "one thread for all",
+    "no optimisation of the graph for all",
+    "one image alone for several",
+];
+
+/// The differences of all layers so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Differences {
+    varied: [Varied; VARIED.len()],
+}
+
+#[derive(Debug, Clone, Default)]
+struct Varied {
+    made: bool,
+    layers: usize,
+    largest: f64,
+    value: Option<String>,
+}
+
+/// A value that a layer is given.
+pub(super) enum Given {
+    /// Of the network.
+    Floats(ArrayD<f32>),
+    /// Images as they were decoded.
+    Bytes(ArrayD<u8>),
+}
+
+impl Given {
+    pub(super) fn view(&self) -> InputTensor<'_> {
+        match self {
+            Self::Floats(values) => InputTensor::Floats(values.view()),
+            Self::Bytes(values) => InputTensor::Bytes(values.view()),
+        }
+    }
+
+    fn first_image(&self) -> InputTensor<'_> {
+        fn first<T>(values: &ArrayD<T>) -> ArrayViewD<'_, T> {
+            values.slice_axis(Axis(0), (0..1).into())
+        }
+        match self {
+            Self::Floats(values) => InputTensor::Floats(first(values)),
+            Self::Bytes(values) => InputTensor::Bytes(first(values)),
+        }
+    }
+}
+
+/// One layer in one runtime, as it has run.
+pub(super) struct Run<'a> {
+    pub(super) runtime: &'static dyn Runtime,
+    pub(super) value: &'a str,
+    pub(super) given: &'a [(&'a str, Given)],
+    /// What it put out.
+    pub(super) found: ArrayViewD<'a, f32>,
+}
+
+impl Differences {
+    /// Runs a layer again in every way and notes the differences; returns the largest, in absolute numbers. `cut` makes
+    /// the layer for a number of images; `alone` tells whether it may be run on fewer than it was.
+    ///
+    /// # Errors
+    /// [`ParityError`] where the runtime refuses one of them.
+    pub(super) fn add(
+        &mut self,
+        run: &Run<'_>,
+        session: &mut dyn Session,
+        cut: &dyn Fn(usize) -> Result<Cut, ParityError>,
+        alone: bool,
+    ) -> Result<f64, ParityError> {
+        let all: Vec<(&str, InputTensor<'_>)> = run
+            .given
+            .iter()
+            .map(|(name, given)| (*name, given.view()))
+            .collect();
+        let images = run.found.len_of(Axis(0));
+        let mut found = [None, None, None, None];
+        found[0] = Some(difference(run, session.run_named(&all)?));
+        let runtime = run.runtime;
+        if runtime.honours_threads() {
+            let options = LoadOptions {
+                threads: Some(1),
+                ..LoadOptions::default()
+            };
+            let outputs = runtime
+                .load(&cut(images)?.model, options)?
+                .run_named(&all)?;
+            found[1] = Some(difference(run, outputs));
+        }
+        if runtime.honours_optimization() {
+            let options = LoadOptions {
+                optimization: Optimization::None,
+                ..LoadOptions::default()
+            };
+            let outputs = runtime
+                .load(&cut(images)?.model, options)?
+                .run_named(&all)?;
+            found[2] = Some(difference(run, outputs));
+        }
+        if alone && images > 1 {
+            let first: Vec<(&str, InputTensor<'_>)> = run
+                .given
+                .iter()
+                .map(|(name, given)| (*name, given.first_image()))
+                .collect();
+            let mut session = runtime.load(&cut(1)?.model, LoadOptions::default())?;
+            let outputs = session.run_named(&first)?;
+            found[3] = Some(difference(run, outputs));
+        }
+        let range = run
+            .found
+            .iter()
+            .fold(0.0_f64, |range, &value| range.max(f64::from(value).abs()));
+        for (varied, found) in self.varied.iter_mut().zip(found) {
+            let Some(found) = found else { continue };
+            varied.made = true;
+            varied.layers += usize::from(found > 0.0);
+            let share = if found > 0.0 { found / range } else { 0.0 };
+            if share > varied.largest {
+                varied.largest = share;
+                varied.value = Some(run.value.into());
+            }
+        }
+        Ok(found.into_iter().flatten().fold(0.0, f64::max))
+    }
+
+    pub(super) fn outcome(self) -> Vec<Noise> {
+        let made = VARIED
+            .into_iter()
+            .zip(self.varied)
+            .filter(|(_, varied)| varied.made);
+        let noise = |(what, varied): (&str, Varied)| Noise {
+            varied: what.into(),
+            layers: varied.layers,
+            largest: varied.largest,
+            value: varied.value,
+        };
+        made.map(noise).collect()
+    }
+}
+
+/// The largest difference from what the layer put out; for fewer images, from those.
+fn difference(run: &Run<'_>, outputs: Vec<NamedOutput>) -> f64 {
+    let found = outputs.into_iter().find(|(name, _)| name == run.value);
+    let Some((_, found)) = found else {
+        return f64::INFINITY;
+    };
+    let images = found.len_of(Axis(0)).min(run.found.len_of(Axis(0)));
+    let same = run.found.slice_axis(Axis(0), (0..images).into());
+    largest_difference(same, found.view())
+}

@@ -1,0 +1,513 @@
+//! Every layer of a file in each runtime beside the oracle: by itself, and in the whole network.
+//!
+//! Each layer is a model of its own, cut out of the file. It runs twice: on the reference's values (isolated), and on
+//! what the runtime itself had computed for the layers before (accumulated). So no runtime ever holds more than one
+//! layer, nothing is fused across what is compared, and what is kept is only what later layers read. Images are taken
+//! a window at a time, and within it a few at a time ([`TOGETHER`]), whatever the window: the result does not depend on
+//! it, only how often a layer is loaded.
+
+use std::collections::HashMap;
+
+use incept_exporters::net::{Net, NodeId, Op};
+use incept_exporters::onnx::Cut;
+use ndarray::{ArrayD, Axis};
+
+use super::errors::Errors;
+use super::feed::Feed;
+use super::layers::{Layer, Layers};
+use super::noise::{Differences, Given, Run};
+use super::{LayerChecked, LayerErrors, Noise, ParityError, Rule};
+use crate::runtime::{InputTensor, LoadOptions, Runtime, RuntimeError, Session};
+use crate::torch::{Oracle, Rounding, Traced, TracedInput};
+
+/// Images that a runtime computes at a time.
+pub(super) const TOGETHER: usize = 4;
+
+/// Bytes that an element of a value takes in the oracle: float64, and two variances.
+const TRACED: u64 = 16;
+
+/// The unit roundoff that computing an image from its bytes amounts to: a conversion, a quotient, a difference.
+const SCALING: f64 = 4.0;
+
+/// A head of the network: the reference, and the size of its rounding errors.
+pub(super) struct Head {
+    pub(super) node: NodeId,
+    pub(super) reference: ArrayD<f64>,
+    pub(super) deviation: ArrayD<f32>,
+    /// For each runtime the head computed layer by layer.
+    pub(super) actual: Vec<Option<ArrayD<f32>>>,
+}
+
+/// What is compared, and how.
+pub(super) struct Trace<'a> {
+    pub(super) net: &'a Net,
+    pub(super) oracle: &'a Oracle,
+    pub(super) layers: &'a Layers,
+    pub(super) heads: &'a [NodeId],
+    pub(super) runtimes: &'a [&'static dyn Runtime],
+    pub(super) rule: Rule,
+    /// Whether what a runtime differs from itself is measured.
+    pub(super) noise: bool,
+    /// The number of images the file is fixed to.
+    pub(super) fixed: Option<usize>,
+    /// Bytes that may be held.
+    pub(super) memory: u64,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    /// For each runtime every layer.
+    pub(super) layers: Vec<Vec<LayerChecked>>,
+    /// For each runtime what it differs from itself.
+    pub(super) noise: Vec<Vec<Noise>>,
+    /// The heads, for each group of images.
+    pub(super) heads: Vec<Vec<Head>>,
+}
+
+/// The errors of one layer in one runtime.
+#[derive(Clone)]
+struct Both {
+    isolated: Errors,
+    accumulated: Errors,
+    noise: Option<f64>,
+}
+
+/// A few images on their way through the network.
+struct Group {
+    first: usize,
+    images: usize,
+    traced: HashMap<NodeId, Traced>,
+    /// For each runtime what it computed.
+    actual: Vec<HashMap<NodeId, ArrayD<f32>>>,
+}
+
+/// All errors of all runtimes so far.
+struct Sums {
+    errors: Vec<Vec<Both>>,
+    differences: Vec<Differences>,
+}
+
+impl Trace<'_> {
+    /// Runs all of it.
+    ///
+    /// # Errors
+    /// [`ParityError`] where a part cannot run at all.
+    pub(super) fn run(
+        &self,
+        feed: &Feed,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Outcome, ParityError> {
+        let images = feed.scaled.len_of(Axis(0));
+        let window = self.window(images)?;
+        let nothing = Both {
+            isolated: Errors::under(&self.rule),
+            accumulated: Errors::under(&self.rule),
+            noise: None,
+        };
+        let mut sums = Sums {
+            errors: vec![vec![nothing; self.layers.all.len()]; self.runtimes.len()],
+            differences: vec![Differences::default(); self.runtimes.len()],
+        };
+        let mut heads = vec![];
+        for first in (0..images).step_by(window) {
+            let end = (first + window).min(images);
+            let mut groups: Vec<Group> = (first..end)
+                .step_by(self.together())
+                .map(|start| Group {
+                    first: start,
+                    images: self.together().min(end - start),
+                    traced: HashMap::new(),
+                    actual: vec![HashMap::new(); self.runtimes.len()],
+                })
+                .collect();
+            let of_images = match images {
+                1 => String::new(),
+                _ => format!(", images {} to {end} of {images}", first + 1),
+            };
+            self.walk(feed, &mut groups, &mut sums, &mut |layer| {
+                progress(&format!("comparing {layer}{of_images}"));
+            })?;
+            for group in groups {
+                heads.push(self.finals(group)?);
+            }
+        }
+        Ok(Outcome {
+            layers: sums
+                .errors
+                .into_iter()
+                .map(|errors| self.checked(errors))
+                .collect(),
+            noise: sums
+                .differences
+                .into_iter()
+                .map(Differences::outcome)
+                .collect(),
+            heads,
+        })
+    }
+
+    /// Images that are computed at a time.
+    pub(super) fn together(&self) -> usize {
+        self.fixed.unwrap_or(TOGETHER)
+    }
+
+    /// Takes groups through the network, node by node.
+    fn walk(
+        &self,
+        feed: &Feed,
+        groups: &mut [Group],
+        sums: &mut Sums,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<(), ParityError> {
+        let last_use = self.last_uses();
+        let mut layers = self.layers.all.iter().enumerate().peekable();
+        for (index, node) in self.net.nodes().iter().enumerate() {
+            let Some(last) = last_use[index] else {
+                continue;
+            };
+            let Some(id) = self.net.id(&node.name) else {
+                continue;
+            };
+            let layer = layers.next_if(|(_, layer)| layer.node == id);
+            let rounding = layer.map_or(Rounding::FLOAT32, |(_, layer)| rounding_of(layer));
+            for group in groups.iter_mut() {
+                let traced = self.trace(feed, group, id, &rounding)?;
+                group.traced.insert(id, traced);
+                if index == 0 && layer.is_none() {
+                    let image = group.of(&feed.scaled);
+                    group.actual.iter_mut().for_each(|actual| {
+                        actual.insert(id, image.clone());
+                    });
+                }
+            }
+            if let Some((place, layer)) = layer {
+                progress(&layer.value);
+                for runtime in 0..self.runtimes.len() {
+                    self.compare(feed, groups, sums, (runtime, place, layer))?;
+                }
+            }
+            debug_assert!(last >= index);
+            for group in groups.iter_mut() {
+                let done = |id: &NodeId| last_use[id.index()].is_some_and(|last| last <= index);
+                group.traced.retain(|id, _| !done(id));
+                group
+                    .actual
+                    .iter_mut()
+                    .for_each(|actual| actual.retain(|id, _| !done(id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last node that reads each node's value, itself or as the input of its layer; none where no head needs it. The
+    /// heads themselves are kept to the end.
+    fn last_uses(&self) -> Vec<Option<usize>> {
+        let nodes = self.net.nodes();
+        let needed = self.net.needed(self.heads);
+        let mut last: Vec<Option<usize>> = (0..nodes.len())
+            .map(|index| needed[index].then_some(index))
+            .collect();
+        for (index, node) in nodes.iter().enumerate().filter(|(index, _)| needed[*index]) {
+            for input in &node.inputs {
+                last[input.index()] = Some(index);
+            }
+        }
+        for layer in &self.layers.all {
+            for input in layer
+                .inputs
+                .iter()
+                .filter_map(|name| self.layers.by_value.get(name))
+            {
+                let known = &mut last[input.index()];
+                *known = (*known).max(Some(layer.node.index()));
+            }
+        }
+        for head in self.heads {
+            last[head.index()] = Some(nodes.len());
+        }
+        last
+    }
+
+    fn trace(
+        &self,
+        feed: &Feed,
+        group: &Group,
+        id: NodeId,
+        rounding: &Rounding,
+    ) -> Result<Traced, ParityError> {
+        let node = self.net.at(id);
+        if node.op == Op::Input {
+            let values = match self.layers.takes_bytes {
+                true => SCALING,
+                false => self.layers.unit_of_image(),
+            };
+            let rounding = Rounding {
+                values,
+                ..*rounding
+            };
+            return Ok(self
+                .oracle
+                .image(group.of(&feed.scaled).view(), &rounding)?);
+        }
+        let given = |input: &NodeId| self.layers.by_value.values().any(|known| known == input);
+        let inputs = node.inputs.iter().filter_map(|input| {
+            Some(TracedInput {
+                traced: group.traced.get(input)?,
+                given: given(input),
+            })
+        });
+        let inputs: Vec<TracedInput<'_>> = inputs.collect();
+        Ok(self.oracle.step(id, &inputs, rounding)?)
+    }
+
+    /// Runs a layer in one runtime for all groups and adds its errors.
+    fn compare(
+        &self,
+        feed: &Feed,
+        groups: &mut [Group],
+        sums: &mut Sums,
+        (at, place, layer): (usize, usize, &Layer),
+    ) -> Result<(), ParityError> {
+        let runtime = self.runtimes[at];
+        let both = &mut sums.errors[at][place];
+        let refused = |source: RuntimeError| ParityError::Layer {
+            value: layer.value.clone(),
+            source,
+        };
+        let mut session: Option<(usize, Box<dyn Session>)> = None;
+        for group in groups {
+            if layer.operators.is_empty() {
+                both.isolated.add_missing();
+                both.accumulated.add_missing();
+                continue;
+            }
+            let session = match &mut session {
+                Some((images, session)) if *images == group.images => session,
+                other => {
+                    let cut = self.cut(layer, group.images)?;
+                    let loaded = runtime.load(&cut.model, LoadOptions::default());
+                    &mut other.insert((group.images, loaded.map_err(refused)?)).1
+                }
+            };
+            let traced = &group.traced[&layer.node];
+            let reference = traced.value()?;
+            let given = self.given(feed, group, layer, None)?;
+            let run = |session: &mut Box<dyn Session>, given: &[(&str, Given)]| {
+                let inputs: Vec<(&str, InputTensor<'_>)> = given
+                    .iter()
+                    .map(|(name, given)| (*name, given.view()))
+                    .collect();
+                let outputs = session.run_named(&inputs).map_err(refused)?;
+                let found = outputs.into_iter().find(|(name, _)| *name == layer.value);
+                Ok::<_, ParityError>(found.map(|(_, found)| found))
+            };
+            match run(session, &given)? {
+                Some(found) => {
+                    both.isolated
+                        .add(reference.view(), traced.isolated()?.view(), found.view());
+                    if self.noise && group.first == 0 {
+                        let run = Run {
+                            runtime,
+                            value: &layer.value,
+                            given: &given,
+                            found: found.view(),
+                        };
+                        let cut_for = |images| self.cut(layer, images);
+                        let difference = sums.differences[at].add(
+                            &run,
+                            session.as_mut(),
+                            &cut_for,
+                            self.fixed.is_none(),
+                        )?;
+                        both.noise = Some(difference);
+                    }
+                }
+                None => both.isolated.add_missing(),
+            }
+            drop(given);
+            let given = self.given(feed, group, layer, Some(at))?;
+            match run(session, &given)? {
+                Some(found) => {
+                    let deviation = traced.accumulated()?;
+                    both.accumulated
+                        .add(reference.view(), deviation.view(), found.view());
+                    group.actual[at].insert(layer.node, found);
+                }
+                None => both.accumulated.add_missing(),
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer as a model for so many images.
+    fn cut(&self, layer: &Layer, images: usize) -> Result<Cut, ParityError> {
+        let shape = |name: &str| {
+            let node = self.layers.by_value.get(name)?;
+            Some(Net::batch_shape(&self.net.at(*node).shape, images))
+        };
+        let cut = self.layers.cut(&layer.value, shape);
+        cut.map_err(|source| ParityError::Cut {
+            value: layer.value.clone(),
+            source,
+        })
+    }
+
+    /// What a layer is given: the reference's values, or what a runtime computed.
+    fn given<'n>(
+        &self,
+        feed: &Feed,
+        group: &Group,
+        layer: &'n Layer,
+        runtime: Option<usize>,
+    ) -> Result<Vec<(&'n str, Given)>, ParityError> {
+        let mut all = vec![];
+        for name in &layer.inputs {
+            let node = self.layers.by_value.get(name);
+            let given = match (node, runtime) {
+                // The file's input, where it takes bytes.
+                (None, _) => Given::Bytes(
+                    feed.bytes()
+                        .map(|bytes| group.of(bytes))
+                        .unwrap_or_default(),
+                ),
+                (Some(node), None) => {
+                    let value = group.traced[node].value()?;
+                    Given::Floats(value.mapv(|value| value as f32))
+                }
+                (Some(node), Some(at)) => match group.actual[at].get(node) {
+                    Some(value) => Given::Floats(value.clone()),
+                    // Something before it was not put out, and is told there.
+                    None => Given::Floats(group.traced[node].value()?.mapv(|value| value as f32)),
+                },
+            };
+            all.push((name.as_str(), given));
+        }
+        Ok(all)
+    }
+
+    fn finals(&self, mut group: Group) -> Result<Vec<Head>, ParityError> {
+        let mut heads = vec![];
+        for &node in self.heads {
+            let Some(traced) = group.traced.get(&node) else {
+                continue;
+            };
+            heads.push(Head {
+                node,
+                reference: traced.value()?,
+                deviation: traced.accumulated()?,
+                actual: group
+                    .actual
+                    .iter_mut()
+                    .map(|actual| actual.remove(&node))
+                    .collect(),
+            });
+        }
+        Ok(heads)
+    }
+
+    fn checked(&self, errors: Vec<Both>) -> Vec<LayerChecked> {
+        let layers = self.layers.all.iter().zip(&errors);
+        let relative: HashMap<&str, f64> = layers
+            .clone()
+            .map(|(layer, both)| (layer.value.as_str(), both.accumulated.relative()))
+            .collect();
+        let checked = layers.map(|(layer, both)| {
+            let inputs = layer
+                .inputs
+                .iter()
+                .filter_map(|name| relative.get(name.as_str()));
+            let worst = inputs.copied().fold(0.0, f64::max);
+            LayerChecked {
+                value: layer.value.clone(),
+                block: layer.block.clone(),
+                operators: layer.operators.clone(),
+                shape: self.net.at(layer.node).shape.dimensions(),
+                isolated: of_kind(&both.isolated),
+                accumulated: of_kind(&both.accumulated),
+                amplification: (worst > 0.0).then(|| both.accumulated.relative() / worst),
+                noise: both.noise,
+            }
+        });
+        checked.collect()
+    }
+
+    /// Images whose values may be held at a time: a multiple of those that are computed at a time.
+    fn window(&self, images: usize) -> Result<usize, ParityError> {
+        let together = self.together();
+        let (held, working) = self.bytes_of_an_image();
+        // The oracle's weights in float64, the file, and what libtorch and the runtimes take for themselves.
+        let numbers: usize = self.net.parameters().iter().map(|p| p.elements()).sum();
+        let always = 20 * numbers as u64 + (200 << 20) + working * together as u64;
+        let fit = self.memory.saturating_sub(always) / held.max(1);
+        let fit = usize::try_from(fit).unwrap_or(usize::MAX) / together * together;
+        match fit {
+            0 => Err(ParityError::Memory {
+                allowed: self.memory,
+                needed: always + held * together as u64,
+                images: together,
+            }),
+            fit => Ok(fit.min(images.max(1))),
+        }
+    }
+
+    /// Bytes that one image's values take at most at any node: those that are held, and those it works with.
+    fn bytes_of_an_image(&self) -> (u64, u64) {
+        let last_use = self.last_uses();
+        let each = TRACED + 4 * self.runtimes.len() as u64;
+        let size = |index: usize| self.net.nodes()[index].shape.elements() as u64;
+        let (mut live, mut held, mut working) = (0, 0, 0);
+        let mut ends: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, node) in self.net.nodes().iter().enumerate() {
+            let Some(last) = last_use[index] else {
+                continue;
+            };
+            live += size(index) * each;
+            held = held.max(live);
+            let read: u64 = node.inputs.iter().map(|input| size(input.index())).sum();
+            // libtorch spreads out what a convolution in float64 reads.
+            let spread = match node.op {
+                Op::Convolution { window, .. } => {
+                    let channels = self.net.at(node.inputs[0]).shape.channels();
+                    let taps = window.kernel.height * window.kernel.width * channels;
+                    size(index) / node.shape.channels().max(1) as u64 * taps as u64 * 8
+                }
+                _ => 0,
+            };
+            working = working.max(spread + read * 24 + size(index) * 48);
+            ends.entry(last).or_default().push(index);
+            for done in ends.remove(&index).unwrap_or_default() {
+                live -= size(done) * each;
+            }
+        }
+        (held, working)
+    }
+}
+
+impl Group {
+    /// This group's images.
+    fn of<T: Clone>(&self, all: &ArrayD<T>) -> ArrayD<T> {
+        let range = self.first..self.first + self.images;
+        all.slice_axis(Axis(0), range.into()).to_owned()
+    }
+}
+
+fn rounding_of(layer: &Layer) -> Rounding {
+    Rounding {
+        given: layer.given,
+        weights: layer.weights,
+        factors: 0.0,
+        sums: 1.0,
+        values: layer.values,
+    }
+}
+
+fn of_kind(errors: &Errors) -> LayerErrors {
+    LayerErrors {
+        largest: errors.largest_absolute(),
+        relative: errors.relative(),
+        place: errors.place_of_worst().to_vec(),
+        units: errors.units(),
+        histogram: errors.histogram().to_vec(),
+        verdict: errors.verdict(),
+    }
+}
