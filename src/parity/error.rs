@@ -79,6 +79,13 @@ pub enum ParityError {
         #[source]
         source: RuntimeError,
     },
+    /// The system gives no thread.
+    #[error("cannot start the thread that computes the reference")]
+    Thread {
+        /// What it said.
+        #[source]
+        source: std::io::Error,
+    },
     /// More memory is needed than was allowed.
     #[error(
         "--memory: expected at least {needed} bytes for {images} images at a time, found {allowed}"
@@ -115,7 +122,9 @@ impl ParityError {
             Self::Memory { .. } => {
                 Some("allow more memory, or check smaller batches: --batch 1".into())
             }
-            Self::Rebuild { .. } | Self::Batch { .. } | Self::Cut { .. } => None,
+            Self::Rebuild { .. } | Self::Batch { .. } | Self::Cut { .. } | Self::Thread { .. } => {
+                None
+            }
             #[cfg(feature = "torch")]
             Self::Torch(error) => error.hint(),
         }

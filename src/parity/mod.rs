@@ -18,6 +18,8 @@ mod rounding;
 mod rule;
 #[cfg(feature = "torch")]
 mod trace;
+#[cfg(feature = "torch")]
+mod truth;
 
 #[cfg(not(feature = "torch"))]
 use beside::compare_all;

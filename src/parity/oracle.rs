@@ -24,7 +24,7 @@ pub(super) fn compare_all(
     checked: &mut [RuntimeChecked],
     run: &mut Run<'_>,
 ) -> Result<(String, Rule, [usize; 2]), ParityError> {
-    let oracle = oracle(subject, run)?;
+    let mut oracle = oracle(subject, run)?;
     let rule = run.options.rule.unwrap_or(Rule::Rounding);
     let parts = Parts::read(&subject.model.bytes).map_err(|source| ParityError::Model {
         path: subject.path.into(),
@@ -38,7 +38,6 @@ pub(super) fn compare_all(
     let feed = subject.feed(run.options.seed);
     let trace = Trace {
         net: &subject.net,
-        oracle: &oracle,
         layers: &layers,
         heads: &subject.heads,
         runtimes,
@@ -47,7 +46,7 @@ pub(super) fn compare_all(
         fixed: subject.fixed,
         memory: run.options.memory,
     };
-    let outcome = trace.run(&feed, run.progress)?;
+    let outcome = trace.run(&mut oracle, &feed, run.progress)?;
     let together = trace.together().min(feed.scaled.len_of(Axis(0)));
     let results = outcome.layers.into_iter().zip(outcome.noise);
     for (checked, (layers, noise)) in checked.iter_mut().zip(results) {
@@ -117,6 +116,9 @@ fn oracle(subject: &Subject<'_>, run: &mut Run<'_>) -> Result<Oracle, ParityErro
     };
     weights.check(&subject.net)?;
     note_others(&weights, facts, run.notes);
+    // The runtimes compute beside it, and libtorch's threads wait for each other by running in circles.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    crate::torch::tch::set_num_threads((processors / 2).max(1) as i32);
     Ok(Oracle::new(&subject.net, &weights)?)
 }
 

@@ -7,6 +7,7 @@
 //! it, only how often a layer is loaded.
 
 use std::collections::HashMap;
+use std::sync::mpsc::sync_channel;
 
 use incept_exporters::net::{Net, NodeId, Op};
 use incept_exporters::onnx::Cut;
@@ -16,18 +17,19 @@ use super::errors::Errors;
 use super::feed::Feed;
 use super::layers::{Layer, Layers};
 use super::noise::{Differences, Given, Run};
+use super::truth::{Known, Truth, Values, images_of};
 use super::{LayerChecked, LayerErrors, Noise, ParityError, Rule};
 use crate::runtime::{InputTensor, LoadOptions, Runtime, RuntimeError, Session};
-use crate::torch::{Oracle, Rounding, Traced, TracedInput};
+use crate::torch::Oracle;
 
 /// Images that a runtime computes at a time.
 pub(super) const TOGETHER: usize = 4;
 
-/// Bytes that an element of a value takes in the oracle: float64, and two variances.
-const TRACED: u64 = 16;
+/// Bytes that an element of a value takes in the oracle (float64, and two variances), and where it is given (float32).
+const TRACED: u64 = 16 + 4;
 
-/// The unit roundoff that computing an image from its bytes amounts to: a conversion, a quotient, a difference.
-const SCALING: f64 = 4.0;
+/// Layers whose reference is computed ahead of the one that runs.
+const AHEAD: usize = 2;
 
 /// A head of the network: the reference, and the size of its rounding errors.
 pub(super) struct Head {
@@ -41,7 +43,6 @@ pub(super) struct Head {
 /// What is compared, and how.
 pub(super) struct Trace<'a> {
     pub(super) net: &'a Net,
-    pub(super) oracle: &'a Oracle,
     pub(super) layers: &'a Layers,
     pub(super) heads: &'a [NodeId],
     pub(super) runtimes: &'a [&'static dyn Runtime],
@@ -76,9 +77,11 @@ struct Both {
 struct Group {
     first: usize,
     images: usize,
-    traced: HashMap<NodeId, Traced>,
+    /// The reference's values, as a runtime is given them.
+    given: HashMap<NodeId, ArrayD<f32>>,
     /// For each runtime what it computed.
     actual: Vec<HashMap<NodeId, ArrayD<f32>>>,
+    heads: Vec<(NodeId, Values)>,
 }
 
 /// All errors of all runtimes so far.
@@ -94,6 +97,7 @@ impl Trace<'_> {
     /// [`ParityError`] where a part cannot run at all.
     pub(super) fn run(
         &self,
+        oracle: &mut Oracle,
         feed: &Feed,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Outcome, ParityError> {
@@ -116,19 +120,20 @@ impl Trace<'_> {
                 .map(|start| Group {
                     first: start,
                     images: self.together().min(end - start),
-                    traced: HashMap::new(),
+                    given: HashMap::new(),
                     actual: vec![HashMap::new(); self.runtimes.len()],
+                    heads: vec![],
                 })
                 .collect();
             let of_images = match images {
                 1 => String::new(),
                 _ => format!(", images {} to {end} of {images}", first + 1),
             };
-            self.walk(feed, &mut groups, &mut sums, &mut |layer| {
+            self.walk(oracle, feed, &mut groups, &mut sums, &mut |layer| {
                 progress(&format!("comparing {layer}{of_images}"));
             })?;
             for group in groups {
-                heads.push(self.finals(group)?);
+                heads.push(Self::finals(group));
             }
         }
         Ok(Outcome {
@@ -151,52 +156,75 @@ impl Trace<'_> {
         self.fixed.unwrap_or(TOGETHER)
     }
 
-    /// Takes groups through the network, node by node.
+    /// Takes groups through the network: one thread computes the reference ahead, this one runs the layers.
     fn walk(
         &self,
+        oracle: &mut Oracle,
         feed: &Feed,
         groups: &mut [Group],
         sums: &mut Sums,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), ParityError> {
         let last_use = self.last_uses();
-        let mut layers = self.layers.all.iter().enumerate().peekable();
-        for (index, node) in self.net.nodes().iter().enumerate() {
-            let Some(last) = last_use[index] else {
-                continue;
-            };
-            let Some(id) = self.net.id(&node.name) else {
-                continue;
-            };
-            let layer = layers.next_if(|(_, layer)| layer.node == id);
-            let rounding = layer.map_or(Rounding::FLOAT32, |(_, layer)| rounding_of(layer));
-            for group in groups.iter_mut() {
-                let traced = self.trace(feed, group, id, &rounding)?;
-                group.traced.insert(id, traced);
-                if index == 0 && layer.is_none() {
-                    let image = group.of(&feed.scaled);
-                    group.actual.iter_mut().for_each(|actual| {
-                        actual.insert(id, image.clone());
-                    });
+        let of_groups: Vec<(usize, usize)> = groups
+            .iter()
+            .map(|group| (group.first, group.images))
+            .collect();
+        std::thread::scope(|scope| {
+            let (sender, truths) = sync_channel(AHEAD);
+            let ahead = std::thread::Builder::new()
+                .name("oracle".into())
+                .spawn_scoped(scope, {
+                    let last_use = &last_use;
+                    let truth = Truth {
+                        net: self.net,
+                        oracle,
+                        layers: self.layers,
+                        last_use,
+                    };
+                    move || truth.compute(feed, &of_groups, &sender)
+                })
+                .map_err(|error| ParityError::Thread { source: error })?;
+            for known in truths {
+                let Known {
+                    node,
+                    place,
+                    values,
+                } = known?;
+                let index = node.index();
+                for (group, value) in groups.iter_mut().zip(&values) {
+                    let rounded = value.reference.mapv(|value| value as f32);
+                    if place.is_none() {
+                        let actual = group.actual.iter_mut();
+                        actual.for_each(|actual| drop(actual.insert(node, rounded.clone())));
+                    }
+                    group.given.insert(node, rounded);
+                }
+                if let Some(place) = place {
+                    let layer = &self.layers.all[place];
+                    progress(&layer.value);
+                    for runtime in 0..self.runtimes.len() {
+                        self.compare(feed, (groups, &values), sums, (runtime, place, layer))?;
+                    }
+                }
+                for (group, value) in groups.iter_mut().zip(values) {
+                    if self.heads.contains(&node) {
+                        group.heads.push((node, value));
+                    }
+                    let done = |id: &NodeId| last_use[id.index()].is_some_and(|last| last <= index);
+                    group.given.retain(|id, _| !done(id));
+                    group
+                        .actual
+                        .iter_mut()
+                        .for_each(|actual| actual.retain(|id, _| !done(id)));
                 }
             }
-            if let Some((place, layer)) = layer {
-                progress(&layer.value);
-                for runtime in 0..self.runtimes.len() {
-                    self.compare(feed, groups, sums, (runtime, place, layer))?;
-                }
-            }
-            debug_assert!(last >= index);
-            for group in groups.iter_mut() {
-                let done = |id: &NodeId| last_use[id.index()].is_some_and(|last| last <= index);
-                group.traced.retain(|id, _| !done(id));
-                group
-                    .actual
-                    .iter_mut()
-                    .for_each(|actual| actual.retain(|id, _| !done(id)));
-            }
-        }
-        Ok(())
+            let panicked = |_| ParityError::Thread {
+                source: std::io::Error::other("it ended before its time"),
+            };
+            ahead.join().map_err(panicked)?;
+            Ok(())
+        })
     }
 
     /// The last node that reads each node's value, itself or as the input of its layer; none where no head needs it. The
@@ -228,43 +256,11 @@ impl Trace<'_> {
         last
     }
 
-    fn trace(
-        &self,
-        feed: &Feed,
-        group: &Group,
-        id: NodeId,
-        rounding: &Rounding,
-    ) -> Result<Traced, ParityError> {
-        let node = self.net.at(id);
-        if node.op == Op::Input {
-            let values = match self.layers.takes_bytes {
-                true => SCALING,
-                false => self.layers.unit_of_image(),
-            };
-            let rounding = Rounding {
-                values,
-                ..*rounding
-            };
-            return Ok(self
-                .oracle
-                .image(group.of(&feed.scaled).view(), &rounding)?);
-        }
-        let given = |input: &NodeId| self.layers.by_value.values().any(|known| known == input);
-        let inputs = node.inputs.iter().filter_map(|input| {
-            Some(TracedInput {
-                traced: group.traced.get(input)?,
-                given: given(input),
-            })
-        });
-        let inputs: Vec<TracedInput<'_>> = inputs.collect();
-        Ok(self.oracle.step(id, &inputs, rounding)?)
-    }
-
     /// Runs a layer in one runtime for all groups and adds its errors.
     fn compare(
         &self,
         feed: &Feed,
-        groups: &mut [Group],
+        (groups, values): (&mut [Group], &[Values]),
         sums: &mut Sums,
         (at, place, layer): (usize, usize, &Layer),
     ) -> Result<(), ParityError> {
@@ -275,7 +271,7 @@ impl Trace<'_> {
             source,
         };
         let mut session: Option<(usize, Box<dyn Session>)> = None;
-        for group in groups {
+        for (group, value) in groups.iter_mut().zip(values) {
             if layer.operators.is_empty() {
                 both.isolated.add_missing();
                 both.accumulated.add_missing();
@@ -289,9 +285,8 @@ impl Trace<'_> {
                     &mut other.insert((group.images, loaded.map_err(refused)?)).1
                 }
             };
-            let traced = &group.traced[&layer.node];
-            let reference = traced.value()?;
-            let given = self.given(feed, group, layer, None)?;
+            let reference = value.reference.view();
+            let given = self.given(feed, group, layer, None);
             let run = |session: &mut Box<dyn Session>, given: &[(&str, Given)]| {
                 let inputs: Vec<(&str, InputTensor<'_>)> = given
                     .iter()
@@ -304,7 +299,7 @@ impl Trace<'_> {
             match run(session, &given)? {
                 Some(found) => {
                     both.isolated
-                        .add(reference.view(), traced.isolated()?.view(), found.view());
+                        .add(reference.view(), value.isolated.view(), found.view());
                     if self.noise && group.first == 0 {
                         let run = Run {
                             runtime,
@@ -325,12 +320,11 @@ impl Trace<'_> {
                 None => both.isolated.add_missing(),
             }
             drop(given);
-            let given = self.given(feed, group, layer, Some(at))?;
+            let given = self.given(feed, group, layer, Some(at));
             match run(session, &given)? {
                 Some(found) => {
-                    let deviation = traced.accumulated()?;
-                    both.accumulated
-                        .add(reference.view(), deviation.view(), found.view());
+                    let deviation = value.accumulated.view();
+                    both.accumulated.add(reference, deviation, found.view());
                     group.actual[at].insert(layer.node, found);
                 }
                 None => both.accumulated.add_missing(),
@@ -359,50 +353,39 @@ impl Trace<'_> {
         group: &Group,
         layer: &'n Layer,
         runtime: Option<usize>,
-    ) -> Result<Vec<(&'n str, Given)>, ParityError> {
-        let mut all = vec![];
-        for name in &layer.inputs {
-            let node = self.layers.by_value.get(name);
-            let given = match (node, runtime) {
+    ) -> Vec<(&'n str, Given)> {
+        let given = |name: &'n String| {
+            let given = match self.layers.by_value.get(name) {
                 // The file's input, where it takes bytes.
-                (None, _) => Given::Bytes(
+                None => Given::Bytes(
                     feed.bytes()
                         .map(|bytes| group.of(bytes))
                         .unwrap_or_default(),
                 ),
-                (Some(node), None) => {
-                    let value = group.traced[node].value()?;
-                    Given::Floats(value.mapv(|value| value as f32))
+                Some(node) => {
+                    // Where something before it was not put out, which is told there, the reference's goes on.
+                    let computed = runtime.and_then(|at| group.actual[at].get(node));
+                    let value = computed.or_else(|| group.given.get(node));
+                    Given::Floats(value.cloned().unwrap_or_default())
                 }
-                (Some(node), Some(at)) => match group.actual[at].get(node) {
-                    Some(value) => Given::Floats(value.clone()),
-                    // Something before it was not put out, and is told there.
-                    None => Given::Floats(group.traced[node].value()?.mapv(|value| value as f32)),
-                },
             };
-            all.push((name.as_str(), given));
-        }
-        Ok(all)
+            (name.as_str(), given)
+        };
+        layer.inputs.iter().map(given).collect()
     }
 
-    fn finals(&self, mut group: Group) -> Result<Vec<Head>, ParityError> {
-        let mut heads = vec![];
-        for &node in self.heads {
-            let Some(traced) = group.traced.get(&node) else {
-                continue;
-            };
-            heads.push(Head {
-                node,
-                reference: traced.value()?,
-                deviation: traced.accumulated()?,
-                actual: group
-                    .actual
-                    .iter_mut()
-                    .map(|actual| actual.remove(&node))
-                    .collect(),
-            });
-        }
-        Ok(heads)
+    fn finals(group: Group) -> Vec<Head> {
+        let Group { heads, actual, .. } = group;
+        let head = |(node, values): (NodeId, Values)| Head {
+            node,
+            reference: values.reference,
+            deviation: values.accumulated,
+            actual: actual
+                .iter()
+                .map(|actual| actual.get(&node).cloned())
+                .collect(),
+        };
+        heads.into_iter().map(head).collect()
     }
 
     fn checked(&self, errors: Vec<Both>) -> Vec<LayerChecked> {
@@ -473,7 +456,7 @@ impl Trace<'_> {
                 }
                 _ => 0,
             };
-            working = working.max(spread + read * 24 + size(index) * 48);
+            working = working.max(spread + read * 24 + size(index) * (48 + 16 * AHEAD as u64));
             ends.entry(last).or_default().push(index);
             for done in ends.remove(&index).unwrap_or_default() {
                 live -= size(done) * each;
@@ -486,18 +469,7 @@ impl Trace<'_> {
 impl Group {
     /// This group's images.
     fn of<T: Clone>(&self, all: &ArrayD<T>) -> ArrayD<T> {
-        let range = self.first..self.first + self.images;
-        all.slice_axis(Axis(0), range.into()).to_owned()
-    }
-}
-
-fn rounding_of(layer: &Layer) -> Rounding {
-    Rounding {
-        given: layer.given,
-        weights: layer.weights,
-        factors: 0.0,
-        sums: 1.0,
-        values: layer.values,
+        images_of(all, (self.first, self.images))
     }
 }
 

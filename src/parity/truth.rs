@@ -1,0 +1,152 @@
+//! The reference of every layer, computed in float64 ahead of the runtimes that are compared with it.
+
+use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
+
+use incept_exporters::net::{Net, NodeId, Op};
+use ndarray::{ArrayD, Axis};
+
+use super::ParityError;
+use super::feed::Feed;
+use super::layers::{Layer, Layers};
+use crate::torch::{Oracle, Rounding, Traced, TracedInput};
+
+/// The unit roundoff that computing an image from its bytes amounts to: a conversion, a quotient, a difference.
+const SCALING: f64 = 4.0;
+
+/// What computes the reference.
+pub(super) struct Truth<'a> {
+    pub(super) net: &'a Net,
+    pub(super) oracle: &'a mut Oracle,
+    pub(super) layers: &'a Layers,
+    /// The last node that reads each node's value.
+    pub(super) last_use: &'a [Option<usize>],
+}
+
+/// A node's value, for each group of images.
+pub(super) struct Known {
+    pub(super) node: NodeId,
+    /// Which layer of the file it is; none for the image that the file takes.
+    pub(super) place: Option<usize>,
+    pub(super) values: Vec<Values>,
+}
+
+/// One group's: the reference, and the standard deviations that rounding gives it.
+pub(super) struct Values {
+    pub(super) reference: ArrayD<f64>,
+    pub(super) isolated: ArrayD<f32>,
+    pub(super) accumulated: ArrayD<f32>,
+}
+
+impl Truth<'_> {
+    /// Computes node after node for all groups (their first images, and how many) and sends what the file has a value of,
+    /// or why it cannot. Ends early where nobody listens any more.
+    pub(super) fn compute(
+        &self,
+        feed: &Feed,
+        groups: &[(usize, usize)],
+        sender: &SyncSender<Result<Known, ParityError>>,
+    ) {
+        let mut traced: Vec<HashMap<NodeId, Traced>> =
+            groups.iter().map(|_| HashMap::new()).collect();
+        let mut layers = self.layers.all.iter().enumerate().peekable();
+        for (index, node) in self.net.nodes().iter().enumerate() {
+            let id = self
+                .net
+                .id(&node.name)
+                .filter(|_| self.last_use[index].is_some());
+            let Some(id) = id else { continue };
+            let layer = layers.next_if(|(_, layer)| layer.node == id);
+            let known = self.node(feed, groups, &mut traced, id, layer.map(|(_, layer)| layer));
+            let done = |id: &NodeId| self.last_use[id.index()].is_some_and(|last| last <= index);
+            traced
+                .iter_mut()
+                .for_each(|traced| traced.retain(|id, _| !done(id)));
+            let failed = known.is_err();
+            let told = known.map(|values| Known {
+                node: id,
+                place: layer.map(|(place, _)| place),
+                values,
+            });
+            // What the file has no value of is nobody's but this thread's.
+            if layer.is_none() && index > 0 && !failed {
+                continue;
+            }
+            if sender.send(told).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn node(
+        &self,
+        feed: &Feed,
+        groups: &[(usize, usize)],
+        traced: &mut [HashMap<NodeId, Traced>],
+        id: NodeId,
+        layer: Option<&Layer>,
+    ) -> Result<Vec<Values>, ParityError> {
+        let rounding = layer.map_or(Rounding::FLOAT32, rounding_of);
+        let mut values = vec![];
+        for (&group, traced) in groups.iter().zip(traced) {
+            let value = self.trace(feed, group, traced, id, &rounding)?;
+            if layer.is_some() || id.index() == 0 {
+                values.push(Values {
+                    reference: value.value()?,
+                    isolated: value.isolated()?,
+                    accumulated: value.accumulated()?,
+                });
+            }
+            traced.insert(id, value);
+        }
+        Ok(values)
+    }
+
+    fn trace(
+        &self,
+        feed: &Feed,
+        group: (usize, usize),
+        traced: &HashMap<NodeId, Traced>,
+        id: NodeId,
+        rounding: &Rounding,
+    ) -> Result<Traced, ParityError> {
+        let node = self.net.at(id);
+        if node.op == Op::Input {
+            let values = match self.layers.takes_bytes {
+                true => SCALING,
+                false => self.layers.unit_of_image(),
+            };
+            let rounding = Rounding {
+                values,
+                ..*rounding
+            };
+            let image = images_of(&feed.scaled, group);
+            return Ok(self.oracle.image(image.view(), &rounding)?);
+        }
+        let given = |input: &NodeId| self.layers.by_value.values().any(|known| known == input);
+        let inputs = node.inputs.iter().filter_map(|input| {
+            Some(TracedInput {
+                traced: traced.get(input)?,
+                given: given(input),
+            })
+        });
+        let inputs: Vec<TracedInput<'_>> = inputs.collect();
+        Ok(self.oracle.step(id, &inputs, rounding)?)
+    }
+}
+
+/// So many images from the first on.
+pub(super) fn images_of<T: Clone>(all: &ArrayD<T>, (first, images): (usize, usize)) -> ArrayD<T> {
+    let range = first..first + images;
+    all.slice_axis(Axis(0), range.into()).to_owned()
+}
+
+fn rounding_of(layer: &Layer) -> Rounding {
+    Rounding {
+        given: layer.given,
+        weights: layer.weights,
+        factors: 0.0,
+        sums: 1.0,
+        values: layer.values,
+    }
+}
