@@ -463,7 +463,8 @@ fn arguments_of_a_check_that_make_no_sense() {
         check(&[&format!("--batch={batch}")]).could_not_run(&["--batch", batch]);
     }
     for tolerance in ["-1", "NaN", "inf"] {
-        check(&[&format!("--tolerance={tolerance}")]).could_not_run(&["--tolerance"]);
+        check(&[&format!("--atol={tolerance}")]).could_not_run(&["--atol"]);
+        check(&[&format!("--rtol={tolerance}")]).could_not_run(&["--rtol"]);
     }
     check(&["--weights", "/nonexistent/w.safetensors"])
         .could_not_run(&["cannot read `/nonexistent/w.safetensors`"]);

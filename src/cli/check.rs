@@ -9,6 +9,7 @@ use clap::Args;
 use super::output::{message, only_data, print, progress, write_json};
 use super::{Failure, Outcome};
 use crate::parity::{CheckOptions, DEFAULT_MEMORY, Rule, check};
+use crate::report::write_check;
 
 /// Compare an exported model in each runtime with libtorch in float64, layer by layer
 ///
@@ -51,6 +52,9 @@ pub(super) struct Arguments {
     /// Write the numbers as JSON; `-` for standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page into this folder, check.html, and the numbers beside it
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
@@ -70,6 +74,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let report = check(&arguments.model, &options, &mut progress)?;
     if let Some(path) = &arguments.json {
         write_json(path, &report)?;
+    }
+    if let Some(folder) = &arguments.report {
+        write_check(&report, folder)?;
     }
     if !only_data(arguments.json.as_deref()) {
         print(&text::of(&report, arguments.layers))?;

@@ -83,6 +83,7 @@ failures!(
     crate::images::ImageError,
     crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,
+    crate::report::ReportError,
     crate::runtime::RuntimeError,
     crate::training::ConfigError,
 );

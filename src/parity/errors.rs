@@ -443,3 +443,6 @@ pub(super) fn largest_difference(a: ArrayViewD<'_, f32>, b: ArrayViewD<'_, f32>)
     };
     a.iter().zip(&b).map(difference).fold(0.0, f64::max)
 }
+
+#[cfg(test)]
+mod tests;

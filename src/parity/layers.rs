@@ -8,7 +8,7 @@ use incept_exporters::onnx::{
     BatchNorm, Cut, CutError, INPUT_NAME, ModelFacts, NetworkFacts, Parts,
 };
 
-use super::rounding::unit_roundoff;
+use super::rounding::{smallest_normal, unit_roundoff};
 
 /// The network's image, where the file computes it from bytes.
 const SCALED_IMAGE: &str = "image/scaled";
@@ -32,6 +32,8 @@ pub(super) struct Layer {
     pub(super) weights: f64,
     /// and of its value.
     pub(super) values: f64,
+    /// The smallest normal number of these types, see [`smallest_normal`].
+    pub(super) smallest: f64,
 }
 
 /// The file's layers, in the network's order, and where to find them.
@@ -122,6 +124,7 @@ impl Layers {
                 given: 1.0,
                 weights: 1.0,
                 values: 1.0,
+                smallest: 0.0,
             });
         }
         let cut = self.cut(&value, |_| None)?;
@@ -133,6 +136,8 @@ impl Layers {
         let unit = |name: &String| unit_roundoff(self.parts.element_type(name));
         let largest = |units: &mut dyn Iterator<Item = f64>| units.fold(0.0, f64::max);
         let computed = || nodes.iter().flat_map(|node| &node.outputs);
+        let read = nodes.iter().flat_map(|node| &node.inputs).chain(computed());
+        let smallest = read.map(|name| smallest_normal(self.parts.element_type(name)));
         let stored = nodes.iter().flat_map(|node| &node.inputs);
         let stored = stored.filter(|name| self.parts.is_stored(name));
         let weights = match largest(&mut stored.map(unit)) {
@@ -148,6 +153,7 @@ impl Layers {
             given: largest(&mut inputs.iter().map(unit)).max(1.0),
             weights,
             values: largest(&mut computed().map(unit)).max(1.0),
+            smallest: largest(&mut smallest.into_iter()),
             value,
             inputs,
         })
@@ -174,3 +180,6 @@ impl Layers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

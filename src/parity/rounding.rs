@@ -12,6 +12,14 @@ pub(super) fn unit_roundoff(element_type: i32) -> f64 {
     }
 }
 
+/// The smallest normal number of an element type, where numbers of these networks go below it; else 0.
+pub(super) fn smallest_normal(element_type: i32) -> f64 {
+    match element_type {
+        FLOAT16 => 1.0 / 16_384.0,
+        _ => 0.0,
+    }
+}
+
 /// How many expected sizes an error may have. The expected size is one standard deviation where every order of summation
 /// is as likely; a runtime has one order, in which partial sums may be some times larger.
 pub const ORDER: f64 = 4.0;

@@ -49,6 +49,7 @@ impl Truth<'_> {
     ) {
         let mut traced: Vec<HashMap<NodeId, Traced>> =
             groups.iter().map(|_| HashMap::new()).collect();
+        let roundings = self.roundings();
         let mut layers = self.layers.all.iter().enumerate().peekable();
         for (index, node) in self.net.nodes().iter().enumerate() {
             let id = self
@@ -57,25 +58,49 @@ impl Truth<'_> {
                 .filter(|_| self.last_use[index].is_some());
             let Some(id) = id else { continue };
             let layer = layers.next_if(|(_, layer)| layer.node == id);
-            let known = self.node(feed, groups, &mut traced, id, layer.map(|(_, layer)| layer));
+            let told = layer.is_some() || index == 0;
+            let known = self.node(feed, groups, &mut traced, (id, told), &roundings[index]);
             let done = |id: &NodeId| self.last_use[id.index()].is_some_and(|last| last <= index);
             traced
                 .iter_mut()
                 .for_each(|traced| traced.retain(|id, _| !done(id)));
             let failed = known.is_err();
-            let told = known.map(|values| Known {
+            let known = known.map(|values| Known {
                 node: id,
                 place: layer.map(|(place, _)| place),
                 values,
             });
             // What the file has no value of is nobody's but this thread's.
-            if layer.is_none() && index > 0 && !failed {
+            if !told && !failed {
                 continue;
             }
-            if sender.send(told).is_err() || failed {
+            if sender.send(known).is_err() || failed {
                 return;
             }
         }
+    }
+
+    /// How each node is computed: as the layer of the file that it is, or is a part of and then not stored.
+    fn roundings(&self) -> Vec<Rounding> {
+        let nodes = self.net.nodes();
+        let mut roundings = vec![Rounding::FLOAT32; nodes.len()];
+        let is_value = |id: &NodeId| self.layers.by_value.values().any(|known| known == id);
+        for layer in &self.layers.all {
+            let rounding = rounding_of(layer);
+            roundings[layer.node.index()] = rounding;
+            let mut inside: Vec<NodeId> = self.net.at(layer.node).inputs.clone();
+            while let Some(id) = inside.pop() {
+                if id.index() == 0 || is_value(&id) {
+                    continue;
+                }
+                roundings[id.index()] = Rounding {
+                    values: 0.0,
+                    ..rounding
+                };
+                inside.extend(&self.net.at(id).inputs);
+            }
+        }
+        roundings
     }
 
     fn node(
@@ -83,14 +108,13 @@ impl Truth<'_> {
         feed: &Feed,
         groups: &[(usize, usize)],
         traced: &mut [HashMap<NodeId, Traced>],
-        id: NodeId,
-        layer: Option<&Layer>,
+        (id, told): (NodeId, bool),
+        rounding: &Rounding,
     ) -> Result<Vec<Values>, ParityError> {
-        let rounding = layer.map_or(Rounding::FLOAT32, rounding_of);
         let mut values = vec![];
         for (&group, traced) in groups.iter().zip(traced) {
-            let value = self.trace(feed, group, traced, id, &rounding)?;
-            if layer.is_some() || id.index() == 0 {
+            let value = self.trace(feed, group, traced, id, rounding)?;
+            if told {
                 values.push(Values {
                     reference: value.value()?,
                     isolated: value.isolated()?,
@@ -112,16 +136,16 @@ impl Truth<'_> {
     ) -> Result<Traced, ParityError> {
         let node = self.net.at(id);
         if node.op == Op::Input {
-            let values = match self.layers.takes_bytes {
-                true => SCALING,
-                false => self.layers.unit_of_image(),
+            let (values, offset) = match self.layers.takes_bytes {
+                true => (SCALING, 1.0),
+                false => (self.layers.unit_of_image(), 0.0),
             };
             let rounding = Rounding {
                 values,
                 ..*rounding
             };
             let image = images_of(&feed.scaled, group);
-            return Ok(self.oracle.image(image.view(), &rounding)?);
+            return Ok(self.oracle.image(image.view(), &rounding, offset)?);
         }
         let given = |input: &NodeId| self.layers.by_value.values().any(|known| known == input);
         let inputs = node.inputs.iter().filter_map(|input| {
@@ -148,5 +172,6 @@ fn rounding_of(layer: &Layer) -> Rounding {
         factors: 0.0,
         sums: 1.0,
         values: layer.values,
+        smallest: layer.smallest,
     }
 }

@@ -13,6 +13,7 @@
 //! assert_eq!(best, Some(17.7));
 //! ```
 
+mod check;
 mod error;
 mod errors;
 mod format;
@@ -40,6 +41,10 @@ pub use model::{
     CurvePoint, DataDescription, LossPoint, NetworkReport, Report, SCHEMA, Samples, Training,
 };
 
+use serde::Serialize;
+
+use crate::parity::ParityReport;
+
 use crate::files::{create_folder, read, write_whole};
 use page::Page;
 
@@ -51,14 +56,45 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
     render(
         "report.html",
         include_str!("report.html"),
-        report,
-        |environment| {
-            environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        },
+        Page::new(report)?,
+        |environment| environment.set_auto_escape_callback(|_| AutoEscape::Html),
     )
 }
 
-/// The same in GitHub's Markdown; figures in place of plots.
+/// A check as one self-contained HTML file: the verdict, every layer, the worst ones' errors, and where it comes from.
+///
+/// # Errors
+/// [`ReportError::Template`].
+pub fn check_html(report: &ParityReport) -> Result<String, ReportError> {
+    render(
+        "check.html",
+        include_str!("check.html"),
+        check::Page::new(report),
+        |environment| environment.set_auto_escape_callback(|_| AutoEscape::Html),
+    )
+}
+
+/// Writes a check as `check.html` and `check.json` into a folder, each whole or not at all.
+///
+/// # Errors
+/// As [`check_html`], and a file that cannot be written, with its path.
+pub fn write_check(report: &ParityReport, folder: &Path) -> Result<(), ReportError> {
+    let json = |source| ReportError::Json {
+        path: folder.join("check.json"),
+        source,
+    };
+    let page = check_html(report)?;
+    let numbers = serde_json::to_string_pretty(report).map_err(json)? + "\n";
+    create_folder(folder)?;
+    for (name, text) in [("check.html", page), ("check.json", numbers)] {
+        write_whole(&folder.join(name), |writer| {
+            writer.write_all(text.as_bytes())
+        })?;
+    }
+    Ok(())
+}
+
+/// The same as [`html`] in GitHub's Markdown; figures in place of plots.
 ///
 /// # Errors
 /// As [`html`].
@@ -66,7 +102,7 @@ pub fn markdown(report: &Report) -> Result<String, ReportError> {
     let page = render(
         "report.md",
         include_str!("report.md"),
-        report,
+        Page::new(report)?,
         |environment| {
             environment.set_auto_escape_callback(|_| AutoEscape::None);
             environment.set_formatter(escape_markdown);
@@ -145,16 +181,18 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     Ok(environment)
 }
 
-/// The template in a language that is escaped so.
+/// The template, filled in with what a page holds, in a language that is escaped so.
 fn render(
     template: &'static str,
     text: &str,
-    report: &Report,
+    page: impl Serialize,
     escape: impl FnOnce(&mut Environment<'_>),
 ) -> Result<String, ReportError> {
-    let page = Value::from(Serde(Page::new(report)?));
+    let page = Value::from(Serde(page));
     let render = || {
         let mut environment = environment()?;
+        environment.add_template("style.css", include_str!("style.css"))?;
+        environment.add_template("parts.html", include_str!("parts.html"))?;
         escape(&mut environment);
         environment.render_named_str(template, text, page)
     };

@@ -29,6 +29,9 @@ pub struct Rounding {
     pub sums: f64,
     /// Of the layer's value as it is stored.
     pub values: f64,
+    /// The smallest normal number of the types numbers are stored in, where they go below it: all smaller ones have its
+    /// absolute error. 2⁻¹⁴ for float16; 0 stands for float32's and bfloat16's 2⁻¹²⁶.
+    pub smallest: f64,
 }
 
 impl Rounding {
@@ -39,6 +42,7 @@ impl Rounding {
         factors: 0.0,
         sums: 1.0,
         values: 1.0,
+        smallest: 0.0,
     };
 }
 
@@ -119,8 +123,8 @@ impl Oracle {
         Ok(Self { model })
     }
 
-    /// The network's image `[N, 3, H, W]`, as the runtime is given it: exact, or with the error of `rounding` where the
-    /// file computes it.
+    /// The network's image `[N, 3, H, W]`, as the runtime is given it: exact, or with the errors of `rounding` in it and,
+    /// where the file computes it, in the `offset` that it subtracts.
     ///
     /// # Errors
     /// An image of another shape than the network's.
@@ -128,13 +132,14 @@ impl Oracle {
         &self,
         image: ArrayViewD<'_, f32>,
         rounding: &Rounding,
+        offset: f64,
     ) -> Result<Traced, TorchError> {
         let shape: Vec<i64> = image.shape().iter().map(|&n| n as i64).collect();
         let pixels: Vec<f32> = image.iter().copied().collect();
         let computed = || {
             let image = Tensor::f_from_slice(&pixels)?.f_view(shape.as_slice())?;
             let value = image.f_to_kind(Kind::Double)?;
-            let square = squared(&value)?;
+            let square = squared(&value)?.f_add_scalar(offset * offset)?;
             let variance = square.f_mul_scalar(rounding.values.powi(2) / 3.0)?;
             Ok(Traced {
                 value,
@@ -210,7 +215,10 @@ impl Oracle {
         let third = |unit: f64| unit.powi(2) / 3.0;
         let twice = |own: &Tensor| Tensor::f_cat(&[own, own], 0);
         let result = squared(value)?;
-        let stored = result.f_mul_scalar(third(rounding.values))?;
+        let least = rounding.smallest.powi(2);
+        let stored = result
+            .f_add_scalar(least)?
+            .f_mul_scalar(third(rounding.values))?;
         let sums = rounding.sums.powi(2);
         // `n (y²/9 + Σp²/18)` and the rounding of each product.
         let of_sum = |n: f64, products: &Tensor| -> Result<Tensor, TchError> {
@@ -345,13 +353,15 @@ impl Oracle {
         own: &dyn Fn(&Tensor, f64) -> Result<Tensor, TchError>,
         rounding: &Rounding,
     ) -> Result<Tensor, TchError> {
-        let weights = squared(self.model.variable(id, 0))?;
+        let least = rounding.smallest.powi(2);
+        let weights = squared(self.model.variable(id, 0))?.f_add_scalar(least)?;
         let count = weights.size().iter().skip(1).product::<i64>() as f64;
         let images = x.size()[0];
         // Of an input that is given, the isolated variance is a multiple of the products' squares: one pass less.
         let from = if given { images } else { 0 };
         let rest = before.f_narrow(0, from, 2 * images - from)?;
-        let spread = spread(&Tensor::f_cat(&[&squared(x)?, &rest], 0)?, &weights)?;
+        let squares = squared(x)?.f_add_scalar(least)?;
+        let spread = spread(&Tensor::f_cat(&[&squares, &rest], 0)?, &weights)?;
         let products = spread.f_narrow(0, 0, images)?;
         let passed = spread.f_narrow(0, images, 2 * images - from)?;
         let passed = match given {
@@ -380,3 +390,6 @@ impl Oracle {
 fn squared(value: &Tensor) -> Result<Tensor, TchError> {
     value.f_to_kind(Kind::Float)?.f_square()
 }
+
+#[cfg(test)]
+mod tests;
