@@ -93,7 +93,7 @@ pub(super) struct Errors {
     histogram: Vec<u64>,
     shape_found: Option<(Vec<usize>, Vec<usize>)>,
     missing: bool,
-    worst: Place,
+    worst: WorstElement,
 }
 
 /// The first bin of a histogram holds errors below 2⁻¹⁵ units, each next one twice as large, the last all above.
@@ -128,11 +128,20 @@ struct Channel {
     exceeding: usize,
 }
 
-/// Where the largest error in units is.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Place {
-    units: f64,
-    index: Vec<usize>,
+/// The element with the largest error in units.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorstElement {
+    /// Its error in units.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub units: f64,
+    /// Where it is in the value.
+    pub index: Vec<usize>,
+    /// What the reference has there.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub reference: f64,
+    /// What the runtime has there.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub actual: f64,
 }
 
 impl Channel {
@@ -221,7 +230,8 @@ impl Errors {
         let axis = Axis(usize::from(reference.ndim() > 1));
         let channels = (0..reference.len_of(axis)).into_par_iter().map(|channel| {
             let mut sums = Channel::default();
-            let mut worst = (0.0, 0);
+            let mut worst = WorstElement::default();
+            let mut worst_place = 0;
             let mut histogram = [0_u64; HISTOGRAM_BINS];
             let reference = reference.index_axis(axis, channel);
             let deviation = deviation.index_axis(axis, channel);
@@ -234,14 +244,15 @@ impl Errors {
                     sums.exceeding += usize::from(error > atol + rtol * reference.abs());
                 }
                 histogram[bin(units)] += 1;
-                if units > worst.0 {
-                    worst = (units, place);
+                if units > worst.units {
+                    worst.units = units;
+                    (worst.reference, worst.actual) = (reference, f64::from(actual));
+                    worst_place = place;
                 }
             }
-            let mut index = index_of(worst.1, reference.shape());
-            index.insert(axis.index(), channel);
-            let units = worst.0;
-            (sums, Place { units, index }, histogram)
+            worst.index = index_of(worst_place, reference.shape());
+            worst.index.insert(axis.index(), channel);
+            (sums, worst, histogram)
         });
         let channels: Vec<_> = channels.collect();
         self.channels.resize(channels.len(), Channel::default());
@@ -401,9 +412,14 @@ impl Errors {
         }
         let concentration = units.largest / units.root_mean_square;
         if concentration > 2.0 * units.bound / ORDER {
+            let WorstElement {
+                index,
+                reference,
+                actual,
+                ..
+            } = &self.worst;
             return Some(format!(
-                "the errors are concentrated, the largest at {:?}",
-                self.worst.index
+                "the errors are concentrated, the largest at {index:?}: expected {reference:e}, found {actual:e}"
             ));
         }
         None
@@ -414,9 +430,9 @@ impl Errors {
         &self.histogram
     }
 
-    /// Where the largest error in units is.
-    pub(super) fn place_of_worst(&self) -> &[usize] {
-        &self.worst.index
+    /// The element with the largest error in units.
+    pub(super) fn worst(&self) -> &WorstElement {
+        &self.worst
     }
 }
 

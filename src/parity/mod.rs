@@ -25,7 +25,7 @@ mod truth;
 use beside::compare_all;
 pub use check::{CheckOptions, DEFAULT_MEMORY, check};
 pub use error::ParityError;
-pub use errors::{HISTOGRAM_BINS, HISTOGRAM_FROM, LayerVerdict, Units};
+pub use errors::{HISTOGRAM_BINS, HISTOGRAM_FROM, LayerVerdict, Units, WorstElement};
 pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, Metrics, Verdict, compare, compare_within};
 #[cfg(feature = "torch")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::errors::{LayerVerdict, Units};
+use super::errors::{LayerVerdict, Units, WorstElement};
 use super::{Comparison, Rule, number_or_nan};
 use crate::provenance::Provenance;
 
@@ -36,8 +36,8 @@ pub struct LayerErrors {
     /// Root mean square of the errors over that of the reference.
     #[serde(deserialize_with = "number_or_nan")]
     pub relative: f64,
-    /// Where the largest error in units is, an index into the value.
-    pub place: Vec<usize>,
+    /// The element with the largest error in units.
+    pub worst: WorstElement,
     /// In units of rounding; none where nothing was compared.
     pub units: Option<Units>,
     /// How many errors are of which size in units: below 2⁻¹⁵, then by factors of 2.

@@ -477,7 +477,7 @@ fn of_kind(errors: &Errors) -> LayerErrors {
     LayerErrors {
         largest: errors.largest_absolute(),
         relative: errors.relative(),
-        place: errors.place_of_worst().to_vec(),
+        worst: errors.worst().clone(),
         units: errors.units(),
         histogram: errors.histogram().to_vec(),
         verdict: errors.verdict(),

@@ -331,7 +331,7 @@ fn blocks(layers: &[LayerChecked]) -> Vec<Block> {
 /// How the errors of a layer are spread: bars of the logarithm of their number.
 fn histogram(layer: &LayerChecked) -> Option<Histogram> {
     let units = layer.isolated.units?;
-    let counts = &layer.isolated.histogram;
+    let (counts, worst) = (&layer.isolated.histogram, &layer.isolated.worst);
     let most = counts.iter().copied().max().filter(|&most| most > 0)?;
     let (left, width, top, bottom) = (8.0, 284.0, 8.0, 98.0);
     let step = width / counts.len() as f64;
@@ -356,8 +356,13 @@ fn histogram(layer: &LayerChecked) -> Option<Histogram> {
         },
     });
     let caption = format!(
-        "largest {:.1} units at {:?}, root mean square {:.2}; the dashed line is the bound, {:.1}",
-        units.largest, layer.isolated.place, units.root_mean_square, units.bound
+        "largest {:.1} units at {:?}, expected {:e}, found {:e}; root mean square {:.2}; the dashed line is the bound, {:.1}",
+        units.largest,
+        worst.index,
+        worst.reference,
+        worst.actual,
+        units.root_mean_square,
+        units.bound
     );
     Some(Histogram {
         name: layer.value.clone(),

@@ -180,9 +180,9 @@ impl Oracle {
             .iter()
             .map(|input| {
                 let isolated = match input.given {
-                    true => {
-                        squared(&input.traced.value)?.f_mul_scalar(rounding.given.powi(2) / 3.0)?
-                    }
+                    true => squared(&input.traced.value)?
+                        .f_add_scalar(rounding.smallest.powi(2))?
+                        .f_mul_scalar(rounding.given.powi(2) / 3.0)?,
                     false => input.traced.isolated.shallow_clone(),
                 };
                 Tensor::f_cat(&[&isolated, &input.traced.accumulated], 0)
@@ -234,16 +234,10 @@ impl Oracle {
                 let kept = edge.f_add(&twice(&inputs[0].f_to_kind(Kind::Float)?)?)?;
                 first.f_mul(&kept.f_gt(0.0)?)
             }
-            // A maximum's error is that of the value it takes.
+            // A maximum's error is that of a value it may take.
             Op::MaxPool(window) => {
                 let (kernel, stride, padding) = arguments(window);
-                let (_, places) =
-                    inputs[0].f_max_pool2d_with_indices(kernel, stride, padding, [1, 1], false)?;
-                let taken =
-                    first
-                        .f_flatten(2, 3)?
-                        .f_gather(2, &twice(&places)?.f_flatten(2, 3)?, false)?;
-                taken.f_view_as(&twice(value)?)
+                first.f_max_pool2d(kernel, stride, padding, [1, 1], false)
             }
             Op::Concatenate => Tensor::f_cat(before, 1),
             Op::Convolution { window, bias, .. } => {
