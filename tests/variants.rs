@@ -12,6 +12,7 @@ use std::path::Path;
 use incept::exporters::net::{Net, NetOptions};
 use incept::exporters::weights::Weights;
 use incept::exporters::zoo::{Entry, REGISTRY};
+use serde_json::Value;
 use support::{Said, incept};
 
 const RUNTIMES: &[&str] = &[
@@ -50,14 +51,22 @@ fn export(folder: &Path, entry: &Entry, net: &Net, arguments: &[&str]) -> (Strin
     (model, weights)
 }
 
-fn check(model: &str, weights: &str) -> String {
+fn check(model: &str, weights: &str) -> Value {
     let mut command = incept();
-    command.args(["check", model, "--weights", weights]);
+    command.args([
+        "check",
+        model,
+        "--weights",
+        weights,
+        "--no-noise",
+        "--json",
+        "-",
+    ]);
     for runtime in RUNTIMES {
         command.args(["--runtime", runtime]);
     }
     let said: Said = command.output().unwrap().into();
-    said.code(0).stdout
+    serde_json::from_str(&said.code(0).stdout).unwrap()
 }
 
 #[test]
@@ -69,19 +78,16 @@ fn every_variant_holds_in_every_runtime_folded_and_kept() {
         for batch_norm in ["folded", "kept"] {
             let arguments = ["--batch-norm", batch_norm];
             let (model, weights) = export(folder.path(), entry, &net, &arguments);
-            let text = check(&model, &weights);
+            let report = check(&model, &weights);
+            let runtimes = report["runtimes"].as_array().unwrap();
+            assert_eq!(runtimes.len(), RUNTIMES.len());
             for stage in net.stages().iter().filter(|stage| !spared(&stage.name)) {
-                let name = &net.at(stage.output).name;
-                let rows = text
-                    .lines()
-                    .filter(|line| line.split_whitespace().nth(2) == Some(name));
-                assert_eq!(
-                    rows.count(),
-                    2 * RUNTIMES.len(),
-                    "{} {}: `{name}` in\n{text}",
-                    entry.name,
-                    entry.variant
-                );
+                let name = net.at(stage.output).name.as_str();
+                for runtime in runtimes {
+                    let layers = runtime["layers"].as_array().unwrap();
+                    let compared = layers.iter().any(|layer| layer["value"] == name);
+                    assert!(compared, "{} {}: `{name}`", entry.name, entry.variant);
+                }
             }
         }
     }
@@ -102,8 +108,9 @@ fn a_network_with_its_auxiliary_head_exports_without_it() {
         };
         with_head += 1;
         let (model, weights) = export(folder.path(), entry, &net, &[]);
-        let text = check(&model, &weights);
-        assert!(!text.contains("auxiliary"), "{text}");
+        let report = check(&model, &weights);
+        let layers = report["runtimes"][0]["layers"].to_string();
+        assert!(!layers.contains("auxiliary"), "{layers}");
         let file = std::fs::read(&model).unwrap();
         let facts = incept::exporters::onnx::ModelFacts::read(&file.into()).unwrap();
         assert!(facts.values.iter().all(|name| !name.contains("auxiliary")));

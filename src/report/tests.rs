@@ -113,7 +113,7 @@ fn every_number_stands_on_both_pages() {
     let report = example::report();
     for page in both(&report) {
         let has = |text: &str| assert!(page.contains(text), "{text} is missing");
-        has("84 of 84 comparisons within the tolerance of 1.0e-5");
+        has("84 of 84 comparisons of outputs hold");
         for network in &report.networks {
             has(&format::count(network.parameters));
             has(&format::thousands(network.multiply_adds));
