@@ -1,5 +1,7 @@
 //! What can go wrong in a runtime.
 
+use super::placement::{PlacedNode, listed};
+
 /// A runtime that is missing, or refuses a model or a batch.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
@@ -31,6 +33,24 @@ pub enum RuntimeError {
         /// What it said.
         reason: String,
     },
+    /// Nodes ran elsewhere than on the device asked for.
+    #[error("{}", placement(expected, *computed, elsewhere))]
+    Placement {
+        /// The execution provider or device asked for.
+        expected: String,
+        /// How many nodes computed at all.
+        computed: usize,
+        /// Those that ran elsewhere, all of them.
+        elsewhere: Vec<PlacedNode>,
+    },
+    /// Where the nodes ran cannot be told.
+    #[error("runtime `{runtime}` does not tell where its nodes ran: {reason}")]
+    NoPlacement {
+        /// The runtime.
+        runtime: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// The batch was refused.
     #[error("runtime `{runtime}` cannot run a batch of shape {shape}: {reason}")]
     Run {
@@ -55,7 +75,23 @@ impl RuntimeError {
             Self::Load { .. } => {
                 Some("`incept doctor` shows the versions of all runtimes; an older --opset may be what this one needs".into())
             }
+            Self::Placement { .. } => Some(
+                "a node that the device has no kernel for, in this precision or operator set, runs on the host: \
+                 another --precision or --opset may give it one"
+                    .into(),
+            ),
             _ => None,
         }
     }
+}
+
+fn placement(expected: &str, computed: usize, elsewhere: &[PlacedNode]) -> String {
+    if computed == 0 {
+        return format!("expected every node on {expected}, but no node that computes ran");
+    }
+    format!(
+        "expected every node on {expected}, but {} of {computed} ran elsewhere: {}",
+        elsewhere.len(),
+        listed(elsewhere)
+    )
 }

@@ -2,11 +2,13 @@
 
 mod error;
 mod ort;
+mod placement;
 mod rten;
 #[cfg(feature = "tract")]
 mod tract;
 
 pub use error::RuntimeError;
+pub use placement::{PlacedNode, Placement, RecordedValue, computes};
 
 use incept_exporters::text::nearest;
 use ndarray::{ArrayD, ArrayViewD};
@@ -21,6 +23,8 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// How far the runtime may change the graph; a runtime without such a choice ignores it.
     pub optimization: Optimization,
+    /// Whether the session records where its nodes run, for [`Session::placement`]; runs take a little longer.
+    pub placement: bool,
 }
 
 /// How far a runtime may change a graph before it runs it.
@@ -40,6 +44,12 @@ pub trait Runtime: Sync {
 
     /// The device it computes on, in words.
     fn device(&self) -> &'static str;
+
+    /// What it is asked to compute on, as [`Placement::require`] takes it: an execution provider of ONNX Runtime, or the
+    /// device.
+    fn provider(&self) -> &'static str {
+        self.device()
+    }
 
     /// Its version, if it is present and loads.
     ///
@@ -91,6 +101,13 @@ pub trait Session: Send {
         inputs: &[(&str, InputTensor<'_>)],
     ) -> Result<Vec<NamedOutput>, RuntimeError>;
 
+    /// Where the nodes of all runs so far were computed. The first call ends the recording: later runs are not in it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoPlacement`] where the session was not loaded with [`LoadOptions::placement`], or the recording
+    /// cannot be read.
+    fn placement(&mut self) -> Result<Placement, RuntimeError>;
+
     /// Runs a model of one input on a batch of images.
     ///
     /// # Errors
@@ -113,6 +130,8 @@ pub trait Session: Send {
 pub const REGISTRY: &[&dyn Runtime] = &[
     &ort::CPU,
     &ort::CUDA,
+    &ort::TENSORRT,
+    &ort::OPENVINO,
     &rten::Rten,
     #[cfg(feature = "tract")]
     &tract::Tract,
