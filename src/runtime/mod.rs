@@ -4,12 +4,15 @@ mod error;
 mod ort;
 mod placement;
 mod rten;
+#[cfg(feature = "torch")]
+mod torch;
 #[cfg(feature = "tract")]
 mod tract;
 
 pub use error::RuntimeError;
 pub use placement::{PlacedNode, Placement, RecordedValue, computes};
 
+use incept_exporters::onnx::Precision;
 use incept_exporters::text::nearest;
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -49,6 +52,12 @@ pub trait Runtime: Sync {
     /// device.
     fn provider(&self) -> &'static str {
         self.device()
+    }
+
+    /// The precision that it rounds every float to, whatever the file says; none where it computes as the file says, or more
+    /// precisely.
+    fn precision(&self) -> Option<Precision> {
+        None
     }
 
     /// Its version, if it is present and loads.
@@ -135,6 +144,18 @@ pub const REGISTRY: &[&dyn Runtime] = &[
     &rten::Rten,
     #[cfg(feature = "tract")]
     &tract::Tract,
+    #[cfg(feature = "torch")]
+    &torch::FILE,
+    #[cfg(feature = "torch")]
+    &torch::F64,
+    #[cfg(feature = "torch")]
+    &torch::BF16,
+    #[cfg(feature = "torch")]
+    &torch::CUDA,
+    #[cfg(feature = "torch")]
+    &torch::CUDA_F64,
+    #[cfg(feature = "torch")]
+    &torch::CUDA_BF16,
 ];
 
 /// The runtimes a check uses where none is named: those that any machine can run.
