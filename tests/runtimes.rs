@@ -154,3 +154,96 @@ fn doctor_lists_every_runtime() {
         );
     }
 }
+
+/// Largest difference, as a share of the largest value.
+fn difference(found: &ArrayD<f32>, expected: &ArrayD<f32>) -> f32 {
+    assert_eq!(found.shape(), expected.shape());
+    let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    // A NaN must not be the smaller one.
+    let worst = differences.fold(0.0, |worst: f32, d| if d <= worst { worst } else { d });
+    worst
+        / expected
+            .iter()
+            .fold(0.0, |largest: f32, v| largest.max(v.abs()))
+}
+
+/// Two heads, one batch of two images, the nodes where they belong: in every runtime that is present. `torch-bf16` and the like
+/// round on purpose, and are compared by their own tests.
+#[test]
+fn every_runtime_that_is_present_computes_the_same_on_its_own_device() {
+    let outputs = vec![onnx::Output::Probabilities, onnx::Output::Features];
+    let options = ExportOptions {
+        outputs,
+        ..ExportOptions::default()
+    };
+    let model = model(&options);
+    let run = |runtime: &dyn runtime::Runtime| {
+        let mut options = RECORDED;
+        options.threads = Some(1);
+        let mut session = runtime.load(&model, options).unwrap();
+        assert_eq!(session.inputs(), ["image"]);
+        let outputs = session.run(images().view()).unwrap();
+        session
+            .placement()
+            .unwrap()
+            .require(runtime.provider())
+            .unwrap();
+        // And again, with another number of images.
+        let one = images()
+            .slice_move(ndarray::s![1..2, .., .., ..])
+            .into_dyn();
+        let again = session.run(one.view()).unwrap();
+        (outputs, again)
+    };
+    let (expected, one) = run(runtime::find("ort").unwrap());
+    assert_eq!(expected[0].0, "probabilities");
+    assert_eq!(expected[1].0, "features");
+    for runtime in REGISTRY {
+        if let Err(error) = runtime.version() {
+            println!("skipped: {error}");
+            continue;
+        }
+        if runtime.precision().is_some() {
+            continue;
+        }
+        let name = runtime.name();
+        let (outputs, again) = run(*runtime);
+        for (found, expected) in [(&outputs, &expected), (&again, &one)] {
+            assert_eq!(found.len(), 2, "{name}");
+            for ((head, found), (same, expected)) in found.iter().zip(expected) {
+                assert_eq!(head, same, "{name}");
+                let difference = difference(found, expected);
+                assert!(difference < 1e-5, "{name}, {head}: {difference}");
+            }
+        }
+        println!("compared: {name}");
+    }
+}
+
+/// A model that is none, an input that is missing and one of another shape: an error in every runtime, no panic.
+#[test]
+fn every_runtime_that_is_present_refuses_what_it_cannot_run() {
+    let model = model(&ExportOptions::default());
+    for runtime in REGISTRY {
+        if let Err(error) = runtime.version() {
+            println!("skipped: {error}");
+            continue;
+        }
+        let name = runtime.name();
+        for broken in [&b"not a model"[..], &[], &model[..1000]] {
+            let loaded = runtime.load(broken, LoadOptions::default());
+            let error = loaded.err().unwrap_or_else(|| panic!("{name} loaded it"));
+            assert!(
+                matches!(error, RuntimeError::Load { .. }),
+                "{name}: {error}"
+            );
+        }
+        let mut session = runtime.load(&model, LoadOptions::default()).unwrap();
+        let error = session.run_named(&[]).unwrap_err();
+        assert!(matches!(error, RuntimeError::Run { .. }), "{name}: {error}");
+        let flat = ArrayD::<f32>::zeros(IxDyn(&[3, 75]));
+        let error = session.run(flat.view()).unwrap_err();
+        assert!(matches!(error, RuntimeError::Run { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("[3, 75]"), "{name}: {error}");
+    }
+}

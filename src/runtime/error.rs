@@ -1,6 +1,7 @@
 //! What can go wrong in a runtime.
 
 use super::placement::{PlacedNode, listed};
+use super::{LEFT_OUT, feature_hint};
 
 /// A runtime that is missing, or refuses a model or a batch.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +68,18 @@ impl RuntimeError {
     /// The fix, where one is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
-            Self::Unknown { found, .. } if found == "tract" => {
-                Some("this build has no tract: build with `--features tract`".into())
+            Self::Unknown { found, nearest: Some(name), .. }
+                if LEFT_OUT.iter().all(|(left_out, _)| left_out != found) =>
+            {
+                Some(format!("did you mean `{name}`?"))
+            }
+            Self::Unknown { found, .. } => {
+                let mut left_out = LEFT_OUT.iter().filter(|(name, _)| name == found);
+                let (name, feature) = left_out.next()?;
+                Some(format!(
+                    "this build has no {name}: {}",
+                    feature_hint(feature)
+                ))
             }
             Self::Missing { hint, .. } => Some(hint.clone()),
             Self::Load { .. } => {

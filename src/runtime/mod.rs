@@ -1,6 +1,8 @@
 //! Runtimes that execute ONNX files: one trait, one file each, one line each in the registry.
 
 mod error;
+#[cfg(feature = "openvino")]
+mod openvino;
 mod ort;
 mod placement;
 mod rten;
@@ -11,6 +13,9 @@ mod tract;
 
 pub use error::RuntimeError;
 pub use placement::{PlacedNode, Placement, RecordedValue, computes};
+
+use std::env;
+use std::path::{Path, PathBuf};
 
 use incept_exporters::onnx::Precision;
 use incept_exporters::text::nearest;
@@ -141,6 +146,8 @@ pub const REGISTRY: &[&dyn Runtime] = &[
     &ort::CUDA,
     &ort::TENSORRT,
     &ort::OPENVINO,
+    #[cfg(feature = "openvino")]
+    &openvino::OpenVino,
     &rten::Rten,
     #[cfg(feature = "tract")]
     &tract::Tract,
@@ -157,6 +164,36 @@ pub const REGISTRY: &[&dyn Runtime] = &[
     #[cfg(feature = "torch")]
     &torch::CUDA_BF16,
 ];
+
+/// Runtimes that this build was made without: the name, and the feature that has it.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "openvino"))]
+    ("openvino", "openvino"),
+    #[cfg(not(feature = "tract"))]
+    ("tract", "tract"),
+    #[cfg(not(feature = "torch"))]
+    ("torch", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-f64", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-bf16", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-cuda", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-cuda-f64", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-cuda-bf16", "torch"),
+];
+
+/// How to get a feature that this build was made without.
+pub(crate) fn feature_hint(feature: &str) -> String {
+    let setup = match feature {
+        "torch" => "run ./scripts/setup.sh, and ",
+        "openvino" => "run ./scripts/setup.sh --openvino, and ",
+        _ => "",
+    };
+    format!("{setup}build with `cargo build --release --features {feature}`")
+}
 
 /// The runtimes a check uses where none is named: those that any machine can run.
 pub const DEFAULT: &[&str] = &["ort", "rten"];
@@ -176,6 +213,16 @@ pub fn find(name: &str) -> Result<&'static dyn Runtime, RuntimeError> {
             known: names().collect::<Vec<_>>().join(", "),
             nearest: nearest(name, names()),
         })
+}
+
+/// A file of the checkout that holds the program or the working directory, where it is there.
+fn in_the_checkout(file: &str) -> Option<PathBuf> {
+    let program = env::current_exe().ok();
+    let working = env::current_dir().ok();
+    let starts = [program.as_deref(), working.as_deref()];
+    let folders = starts.into_iter().flatten().flat_map(Path::ancestors);
+    let mut files = folders.map(|folder| folder.join(file));
+    files.find(|path| path.is_file())
 }
 
 /// The shapes of a run's inputs, for messages.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use ort::environment::Environment;
 
-use super::super::RuntimeError;
+use super::super::{RuntimeError, in_the_checkout};
 
 /// The environment variable that names the library.
 pub(super) const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -43,14 +43,7 @@ pub(super) fn library() -> PathBuf {
     if let Some(path) = env::var_os(LIBRARY_VARIABLE) {
         return path.into();
     }
-    let program = env::current_exe().ok();
-    let working = env::current_dir().ok();
-    let starts = [program.as_deref(), working.as_deref()];
-    let folders = starts.into_iter().flatten().flat_map(Path::ancestors);
-    let mut libraries = folders.map(|folder| folder.join(LIBRARY));
-    libraries
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| "libonnxruntime.so".into())
+    in_the_checkout(LIBRARY).unwrap_or_else(|| "libonnxruntime.so".into())
 }
 
 /// The library's version, as far as its file tells: its build information names none where it was built from a detached
