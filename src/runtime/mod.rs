@@ -10,6 +10,7 @@ mod rten;
 mod torch;
 #[cfg(feature = "tract")]
 mod tract;
+mod web;
 
 pub use error::RuntimeError;
 pub use placement::{PlacedNode, Placement, RecordedValue, computes};
@@ -149,6 +150,7 @@ pub const REGISTRY: &[&dyn Runtime] = &[
     #[cfg(feature = "openvino")]
     &openvino::OpenVino,
     &rten::Rten,
+    &web::Web,
     #[cfg(feature = "tract")]
     &tract::Tract,
     #[cfg(feature = "torch")]
