@@ -23,6 +23,7 @@ mod forward;
 mod layout;
 mod optimizer;
 mod reference;
+mod threads;
 mod train;
 
 pub use average::Averages;
@@ -34,4 +35,5 @@ pub use layout::{Layout, Variable};
 pub use optimizer::{GradientSettings, Optimizer, Rule};
 pub use reference::Reference;
 pub use tch;
+pub(crate) use threads::Threads;
 pub use train::{Event, TrainingError, TrainingSummary, Validation, train};

@@ -14,6 +14,7 @@ use super::{
     InputTensor, LoadOptions, NamedOutput, PlacedNode, Placement, RecordedValue, Runtime,
     RuntimeError, Session, computes, shapes_of,
 };
+use crate::torch::Threads;
 use graph::Graph;
 use operators::{Operands, apply};
 use tensors::{Target, as_float32, input, stored, type_name};
@@ -108,7 +109,7 @@ impl Runtime for Torch {
             inputs: graph.inputs.iter().map(|(name, _)| name.clone()).collect(),
             graph,
             target,
-            threads: options.threads.and_then(|count| i32::try_from(count).ok()),
+            threads: options.threads,
             placed: options.placement.then(Vec::new),
         }))
     }
@@ -122,30 +123,9 @@ struct Loaded {
     tensors: HashMap<String, Tensor>,
     inputs: Vec<String>,
     target: Target,
-    threads: Option<i32>,
+    threads: Option<usize>,
     /// Where each node ran, where that was asked for.
     placed: Option<Vec<PlacedNode>>,
-}
-
-/// libtorch has one number of threads for the whole process: it is set for a run, and set back after it.
-struct Threads(Option<i32>);
-
-impl Threads {
-    fn new(count: Option<i32>) -> Self {
-        Self(count.map(|count| {
-            let before = tch::get_num_threads();
-            tch::set_num_threads(count);
-            before
-        }))
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(before) = self.0 {
-            tch::set_num_threads(before);
-        }
-    }
 }
 
 impl Loaded {
@@ -232,7 +212,7 @@ impl Session for Loaded {
         &mut self,
         inputs: &[(&str, InputTensor<'_>)],
     ) -> Result<Vec<NamedOutput>, RuntimeError> {
-        let _threads = Threads::new(self.threads);
+        let _threads = self.threads.map(Threads::new);
         tch::no_grad(|| self.compute(inputs)).map_err(|reason| RuntimeError::Run {
             runtime: self.runtime,
             shape: shapes_of(inputs),
