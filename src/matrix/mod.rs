@@ -247,7 +247,9 @@ fn cell(
             (None, Outcome::Fails { reason })
         }
         Err(error) => {
-            let reason = error.to_string();
+            // Some explain themselves over several lines.
+            let said = error.to_string();
+            let reason = said.split_whitespace().collect::<Vec<_>>().join(" ");
             (None, Outcome::Fails { reason })
         }
     };

@@ -76,7 +76,7 @@ impl Runtime for OpenVino {
             runtime: NAME,
             reason,
         };
-        let said = |error: InferenceError| refused(text(&error));
+        let said = |error: InferenceError| refused(error.to_string());
         let facts = ModelFacts::read(&Bytes::copy_from_slice(model))
             .map_err(|error| refused(error.to_string()))?;
         let mut core = Core::new().map_err(|error| refused(error.to_string()))?;
@@ -105,12 +105,6 @@ impl Runtime for OpenVino {
     }
 }
 
-/// What it says over several lines, on one.
-fn text(error: &InferenceError) -> String {
-    let text = error.to_string();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Dropped in this order: what computes before what it was made from.
 struct Loaded {
     request: InferRequest,
@@ -123,7 +117,7 @@ struct Loaded {
 
 impl Loaded {
     fn infer(&mut self, inputs: &[(&str, InputTensor<'_>)]) -> Result<Vec<NamedOutput>, String> {
-        let said = |error: InferenceError| text(&error);
+        let said = |error: InferenceError| error.to_string();
         for (name, element_type) in self.inputs.iter().zip(&self.element_types) {
             let given = inputs.iter().find(|(given, _)| given == name);
             let (_, given) = given.ok_or_else(|| format!("input `{name}` is missing"))?;
@@ -202,7 +196,7 @@ fn as_float32(tensor: &Tensor) -> Result<ArrayD<f32>, String> {
             .map(|&value| to(value))
             .collect())
     }
-    let said = |error: InferenceError| text(&error);
+    let said = |error: InferenceError| error.to_string();
     let numbers = match tensor.get_element_type().map_err(said)? {
         ElementType::F32 => values::<f32>(tensor, |value| value),
         ElementType::F16 => values::<f16>(tensor, f16::to_f32),
