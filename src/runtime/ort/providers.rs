@@ -103,8 +103,8 @@ impl Provider {
             Self::OpenVino => "this needs onnxruntime-openvino's",
         };
         format!(
-            "{library} libonnxruntime.so, named by {LIBRARY_VARIABLE}; docs/runtimes.md says how to get it. `--runtime ort` \
-             computes on the CPU"
+            "{library} libonnxruntime.so, named by {LIBRARY_VARIABLE}; docs/runtimes.md says how to get it; use `--runtime ort` \
+             for the CPU"
         )
     }
 }
