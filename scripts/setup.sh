@@ -5,28 +5,36 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
     cat <<'TEXT'
-usage: scripts/setup.sh [--without-torch] [--keep-downloads]
+usage: scripts/setup.sh [--without-torch] [--openvino] [--web] [--keep-downloads]
 
 Fetches into .runtime/ (which git ignores):
   onnxruntime/   ONNX Runtime 1.31.1, the shared library
   torch/         libtorch 2.11.0 for the CPU, libraries and headers, for the feature `torch`
   nvidia/        two CUDA libraries that libtorch links to even where there is no GPU
+  openvino/      OpenVINO 2026.4.1 for the CPU, for the feature `openvino`; only with --openvino
+  web/           ONNX Runtime Web 1.30.0, for the runtime `web`; only with --web
   python/        a virtual environment with onnx and numpy, which the tests use
 
 Nothing is installed outside .runtime/; delete that folder to undo it. What is already there is left alone.
 Every file is pinned by version and SHA-256 in scripts/native-libraries.txt and scripts/requirements.txt.
 
   --without-torch    leave out torch/ and nvidia/: everything but training and the float64 reference works
+  --openvino         fetch OpenVINO too: 58 MB to download, 95 MB on disk
+  --web              fetch ONNX Runtime Web too, with npm: 20 MB to download, 150 MB on disk
   --keep-downloads   keep the wheels in .runtime/downloads instead of deleting each after unpacking it
   --help             print this
 TEXT
 }
 
 with_torch=yes
+with_openvino=no
+with_web=no
 keep_downloads=no
 for argument in "$@"; do
     case "$argument" in
         --without-torch) with_torch=no ;;
+        --openvino) with_openvino=yes ;;
+        --web) with_web=yes ;;
         --keep-downloads) keep_downloads=yes ;;
         --help | -h) usage; exit 0 ;;
         *) echo "error: unknown argument: $argument" >&2; usage >&2; exit 2 ;;
@@ -57,6 +65,8 @@ stamp_of() {
     case "$1" in
         onnxruntime) pin onnxruntime ;;
         torch) pin torch ;;
+        openvino) pin openvino ;;
+        web) cat scripts/web/package-lock.json ;;
         nvidia) pin nvidia-cuda-runtime; pin nvidia-cuda-cupti ;;
         python) cat "$requirements" ;;
     esac
@@ -70,15 +80,19 @@ present() {
 
 folders=(onnxruntime python)
 [[ $with_torch == no ]] || folders+=(nvidia torch)
+[[ $with_openvino == no ]] || folders+=(openvino)
+[[ $with_web == no ]] || folders+=(web)
 
 declare -A description=(
     [onnxruntime]="ONNX Runtime 1.31.1          download  24 MB, on disk  30 MB"
     [python]="Python packages for tests    download  35 MB, on disk 150 MB"
     [nvidia]="two libraries of CUDA 13.0   download  13 MB, on disk   5 MB"
     [torch]="libtorch 2.11.0 for the CPU  download 531 MB, on disk 500 MB"
+    [openvino]="OpenVINO 2026.4.1 (CPU)      download  58 MB, on disk  95 MB"
+    [web]="ONNX Runtime Web 1.30.0      download  20 MB, on disk 150 MB"
 )
 # In MB, the most that is on disk at once while a folder is made: pip holds a wheel twice for a moment.
-declare -A room=([onnxruntime]=80 [python]=250 [nvidia]=40 [torch]=1150)
+declare -A room=([onnxruntime]=80 [python]=250 [nvidia]=40 [torch]=1150 [openvino]=220 [web]=250)
 
 missing=()
 list_missing() {
@@ -107,6 +121,11 @@ command -v cargo >/dev/null || absent+=("cargo: install Rust 1.95 or newer, see 
 command -v cc >/dev/null || absent+=("cc, which cargo links with: apt-get install gcc")
 if [[ $with_torch == yes ]] && ! command -v c++ >/dev/null; then
     absent+=("c++, which compiles the binding to libtorch: apt-get install g++ (or pass --without-torch)")
+fi
+if [[ $with_web == yes ]]; then
+    command -v npm >/dev/null || absent+=("npm, which fetches ONNX Runtime Web: apt-get install nodejs npm (or leave out --web)")
+    command -v chromium chromium-browser google-chrome >/dev/null ||
+        absent+=("Chromium, which runs ONNX Runtime Web: apt-get install chromium (or leave out --web)")
 fi
 
 python=
@@ -230,6 +249,24 @@ install() {
             ln -s libtorch_cpu.so "$unpacking/$folder/lib/libtorch.so"
             # Where the binding to libtorch looks for the version.
             echo 2.11.0 >"$unpacking/$folder/build-version"
+            ;;
+        openvino)
+            fetch openvino
+            wheels+=("$wheel")
+            # The C interface, the plugin for the CPU, the reader of ONNX files, and the threads they use.
+            "$python" scripts/unpack.py "$wheel" "$unpacking/wheel" 'openvino/libs/libopenvino.so.*' \
+                'openvino/libs/libopenvino_c.so.*' openvino/libs/libopenvino_intel_cpu_plugin.so \
+                'openvino/libs/libopenvino_onnx_frontend.so.*' 'openvino/libs/libtbb*.so.*' 'openvino/libs/libhwloc.so.*' \
+                '*/licenses/LICENSE' '*/licenses/licensing/*'
+            mv "$unpacking"/wheel/openvino/libs/* "$unpacking"/wheel/openvino-*/licenses/* "$unpacking/$folder/"
+            ln -s libopenvino_c.so.2641 "$unpacking/$folder/libopenvino_c.so"
+            ;;
+        web)
+            # Pinned and hashed in its lock file. Nothing that a package brings is run.
+            cp scripts/web/package.json scripts/web/package-lock.json scripts/web/.npmrc "$unpacking/$folder/"
+            npm ci --prefix "$unpacking/$folder" --ignore-scripts "${quiet[@]}" ||
+                fail "could not install what scripts/web/package-lock.json lists" \
+                    "run this again when the connection is back; npm's settings for proxies and registries are honoured"
             ;;
         python)
             # In its place, as an environment holds its own path. Not through its own pip, which Debian packs separately.

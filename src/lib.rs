@@ -10,6 +10,8 @@ pub mod crops;
 pub mod demo;
 pub mod evaluate;
 pub mod images;
+#[cfg(feature = "torch")]
+pub mod matrix;
 pub mod parity;
 pub mod provenance;
 pub mod report;

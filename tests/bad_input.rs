@@ -453,7 +453,10 @@ fn arguments_of_a_check_that_make_no_sense() {
         Said::from(command.output().unwrap())
     };
     check(&["--runtime", "orr"])
-        .could_not_run(&["`orr`", "expected one of ort, ort-cuda, rten"])
+        .could_not_run(&[
+            "`orr`",
+            "expected one of ort, ort-cuda, ort-tensorrt, ort-openvino",
+        ])
         .hint("did you mean `ort`?");
     check(&["--runtime", "tensorflow"]).could_not_run(&["`tensorflow`", "expected one of"]);
     for batch in ["0", "4097"] {

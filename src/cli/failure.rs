@@ -89,4 +89,8 @@ failures!(
 );
 
 #[cfg(feature = "torch")]
-failures!(crate::demo::DemoError, crate::torch::TrainingError);
+failures!(
+    crate::demo::DemoError,
+    crate::matrix::MatrixError,
+    crate::torch::TrainingError
+);

@@ -8,7 +8,7 @@ use incept_exporters::weights::load;
 use ndarray::ArrayD;
 
 use super::check::{Subject, note_others};
-use super::{Comparison, ParityError, Rule, Run, RuntimeChecked, compare_within};
+use super::{Comparison, ParityError, Placed, Rule, Run, RuntimeChecked, compare_within};
 use crate::runtime::{LoadOptions, NamedOutput, Runtime};
 
 /// Stands behind the output's name where the file ran without further outputs.
@@ -56,7 +56,11 @@ pub(super) fn compare_all(
     for (place, (runtime, checked)) in runtimes.iter().zip(checked).enumerate() {
         (run.progress)(&format!("running {}", runtime.name()));
         // Asking for every stage keeps a runtime from fusing across them: the file as it is runs too.
-        let load = |model: &[u8]| runtime.load(model, LoadOptions::default());
+        let options = LoadOptions {
+            placement: true,
+            ..LoadOptions::default()
+        };
+        let load = |model: &[u8]| runtime.load(model, options);
         let (mut session, mut as_it_is) = (load(&extended)?, load(&subject.model.bytes)?);
         for (number, &batch) in subject.batches.iter().enumerate() {
             let some = feed.range(0..batch);
@@ -96,6 +100,9 @@ pub(super) fn compare_all(
                 last.fail_where_reference_is_zero();
                 checked.comparisons.push(last);
             }
+        }
+        if place > 0 {
+            checked.placement = Some(Placed::of(*runtime, as_it_is.as_mut()));
         }
     }
     run.notes.push("this build has no libtorch (feature `torch`): runtimes were compared with each other, not with a reference".into());

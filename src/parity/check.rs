@@ -99,6 +99,7 @@ pub fn check(
             runtime: runtime.name().into(),
             version,
             device: runtime.device().into(),
+            placement: None,
             comparisons: vec![],
             layers: vec![],
             noise: vec![],

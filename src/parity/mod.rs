@@ -30,7 +30,7 @@ pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, Metrics, Verdict, compare, compare_within};
 #[cfg(feature = "torch")]
 use oracle::compare_all;
-pub use outcome::{LayerChecked, LayerErrors, Noise, ParityReport, RuntimeChecked};
+pub use outcome::{LayerChecked, LayerErrors, Noise, ParityReport, Placed, RuntimeChecked};
 pub use rounding::{COARSEST, ORDER, bound_of_channel, bound_of_largest};
 pub use rule::Rule;
 

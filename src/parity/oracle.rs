@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Axis};
 use super::check::{Subject, note_others};
 use super::layers::Layers;
 use super::trace::{Head, Trace};
-use super::{Comparison, ParityError, Rule, Run, RuntimeChecked, compare_within};
+use super::{Comparison, ParityError, Placed, Rule, Run, RuntimeChecked, compare_within};
 use crate::runtime::{LoadOptions, Runtime};
 use crate::torch::Oracle;
 
@@ -57,7 +57,11 @@ pub(super) fn compare_all(
     let heads = joined(subject, outcome.heads);
     for (place, (runtime, checked)) in runtimes.iter().zip(&mut *checked).enumerate() {
         (run.progress)(&format!("running {} as it is", subject.path.display()));
-        let mut session = runtime.load(&subject.model.bytes, LoadOptions::default())?;
+        let options = LoadOptions {
+            placement: true,
+            ..LoadOptions::default()
+        };
+        let mut session = runtime.load(&subject.model.bytes, options)?;
         for &batch in &subject.batches {
             let mut found: Vec<Vec<ArrayD<f32>>> = vec![vec![]; heads.len()];
             for first in (0..batch).step_by(LARGEST_BATCH) {
@@ -95,6 +99,7 @@ pub(super) fn compare_all(
                 checked.comparisons.push(comparison);
             }
         }
+        checked.placement = Some(Placed::of(*runtime, session.as_mut()));
     }
     let reference = "libtorch, float64, CPU, from the same description and weights".into();
     Ok((reference, rule, [feed.scaled.len_of(Axis(0)), together]))

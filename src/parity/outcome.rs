@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::errors::{LayerVerdict, Units, WorstElement};
 use super::{Comparison, Rule, number_or_nan};
 use crate::provenance::Provenance;
+use crate::runtime::{Runtime, Session};
 
 /// One layer's errors: computed by itself from the reference's values, and in the whole network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,41 @@ pub struct Noise {
     pub value: Option<String>,
 }
 
+/// Whether every node that computes ran on the device that was asked for, as the runtime itself recorded it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placed {
+    /// Whether that is so.
+    pub holds: bool,
+    /// In words: how many nodes ran where, or which ran elsewhere.
+    pub text: String,
+}
+
+impl Placed {
+    /// What a session that has run says of its nodes.
+    pub(super) fn of(runtime: &dyn Runtime, session: &mut dyn Session) -> Self {
+        let provider = runtime.provider();
+        let placement = session.placement();
+        let proven = placement.and_then(|placement| {
+            placement.require(provider)?;
+            Ok(placement.providers().values().sum::<usize>())
+        });
+        match proven {
+            Ok(0) => Self {
+                holds: true,
+                text: format!("all on {provider}, the runtime's one device"),
+            },
+            Ok(nodes) => Self {
+                holds: true,
+                text: format!("all {nodes} nodes that compute ran on {provider}"),
+            },
+            Err(error) => Self {
+                holds: false,
+                text: error.to_string(),
+            },
+        }
+    }
+}
+
 /// One runtime's comparisons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuntimeChecked {
@@ -82,6 +118,8 @@ pub struct RuntimeChecked {
     pub version: String,
     /// The device it computed on.
     pub device: String,
+    /// Where the nodes of the file as it is ran.
+    pub placement: Option<Placed>,
     /// The outputs of the file as it is, in every batch; where there is no oracle every stage's too.
     pub comparisons: Vec<Comparison>,
     /// Every layer, in the network's order.
@@ -102,6 +140,7 @@ impl RuntimeChecked {
     pub fn holds(&self) -> bool {
         let mut outputs = self.comparisons.iter().chain(&self.layer_by_layer);
         outputs.all(|comparison| comparison.verdict.holds())
+            && self.placement.as_ref().is_none_or(|placed| placed.holds)
             && self.layers.iter().all(LayerChecked::holds)
     }
 

@@ -450,8 +450,15 @@ fn compared(report: &ParityReport) -> Table {
             words(format!("{}, {} at a time", count(images), count(together))),
         );
     }
-    for runtime in &report.provenance.runtimes {
-        fact("Runtime", words(runtime));
+    for runtime in &report.runtimes {
+        fact(
+            "Runtime",
+            words(format!("{}, {}", runtime.version, runtime.device)),
+        );
+        if let Some(placed) = &runtime.placement {
+            let verdict = if placed.holds { "" } else { "fails: " };
+            fact("Placement", words(format!("{verdict}{}", placed.text)));
+        }
     }
     fact("incept", words(&report.provenance.version));
     fact(

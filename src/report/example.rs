@@ -70,6 +70,7 @@ fn parity(name: &str) -> ParityReport {
                 })
             })
             .collect(),
+        placement: None,
         layers: vec![],
         noise: vec![],
         layer_by_layer: vec![],

@@ -1,13 +1,24 @@
 //! Runtimes that execute ONNX files: one trait, one file each, one line each in the registry.
 
 mod error;
+#[cfg(feature = "openvino")]
+mod openvino;
 mod ort;
+mod placement;
 mod rten;
+#[cfg(feature = "torch")]
+mod torch;
 #[cfg(feature = "tract")]
 mod tract;
+mod web;
 
 pub use error::RuntimeError;
+pub use placement::{PlacedNode, Placement, RecordedValue, computes};
 
+use std::env;
+use std::path::{Path, PathBuf};
+
+use incept_exporters::onnx::Precision;
 use incept_exporters::text::nearest;
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -21,6 +32,8 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// How far the runtime may change the graph; a runtime without such a choice ignores it.
     pub optimization: Optimization,
+    /// Whether the session records where its nodes run, for [`Session::placement`]; runs take a little longer.
+    pub placement: bool,
 }
 
 /// How far a runtime may change a graph before it runs it.
@@ -40,6 +53,18 @@ pub trait Runtime: Sync {
 
     /// The device it computes on, in words.
     fn device(&self) -> &'static str;
+
+    /// What it is asked to compute on, as [`Placement::require`] takes it: an execution provider of ONNX Runtime, or the
+    /// device.
+    fn provider(&self) -> &'static str {
+        self.device()
+    }
+
+    /// The precision that it rounds every float to, whatever the file says; none where it computes as the file says, or more
+    /// precisely.
+    fn precision(&self) -> Option<Precision> {
+        None
+    }
 
     /// Its version, if it is present and loads.
     ///
@@ -101,6 +126,13 @@ pub trait Session: Send {
         inputs: &[(&str, InputTensor<'_>)],
     ) -> Result<Vec<NamedOutput>, RuntimeError>;
 
+    /// Where the nodes of all runs so far were computed. The first call ends the recording: later runs are not in it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoPlacement`] where the session was not loaded with [`LoadOptions::placement`], or the recording
+    /// cannot be read.
+    fn placement(&mut self) -> Result<Placement, RuntimeError>;
+
     /// Runs a model of one input on a batch of images.
     ///
     /// # Errors
@@ -123,10 +155,57 @@ pub trait Session: Send {
 pub const REGISTRY: &[&dyn Runtime] = &[
     &ort::CPU,
     &ort::CUDA,
+    &ort::TENSORRT,
+    &ort::OPENVINO,
+    #[cfg(feature = "openvino")]
+    &openvino::OpenVino,
     &rten::Rten,
+    &web::Web,
     #[cfg(feature = "tract")]
     &tract::Tract,
+    #[cfg(feature = "torch")]
+    &torch::FILE,
+    #[cfg(feature = "torch")]
+    &torch::F64,
+    #[cfg(feature = "torch")]
+    &torch::BF16,
+    #[cfg(feature = "torch")]
+    &torch::CUDA,
+    #[cfg(feature = "torch")]
+    &torch::CUDA_F64,
+    #[cfg(feature = "torch")]
+    &torch::CUDA_BF16,
 ];
+
+/// Runtimes that this build was made without: the name, and the feature that has it.
+pub const LEFT_OUT: &[(&str, &str)] = &[
+    #[cfg(not(feature = "openvino"))]
+    ("openvino", "openvino"),
+    #[cfg(not(feature = "tract"))]
+    ("tract", "tract"),
+    #[cfg(not(feature = "torch"))]
+    ("torch", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-f64", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-bf16", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-cuda", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-cuda-f64", "torch"),
+    #[cfg(not(feature = "torch"))]
+    ("torch-cuda-bf16", "torch"),
+];
+
+/// How to get a feature that this build was made without.
+pub(crate) fn feature_hint(feature: &str) -> String {
+    let setup = match feature {
+        "torch" => "run ./scripts/setup.sh, and ",
+        "openvino" => "run ./scripts/setup.sh --openvino, and ",
+        _ => "",
+    };
+    format!("{setup}build with `cargo build --release --features {feature}`")
+}
 
 /// The runtimes a check uses where none is named: those that any machine can run.
 pub const DEFAULT: &[&str] = &["ort", "rten"];
@@ -146,6 +225,16 @@ pub fn find(name: &str) -> Result<&'static dyn Runtime, RuntimeError> {
             known: names().collect::<Vec<_>>().join(", "),
             nearest: nearest(name, names()),
         })
+}
+
+/// A file of the checkout that holds the program or the working directory, where it is there.
+fn in_the_checkout(file: &str) -> Option<PathBuf> {
+    let program = env::current_exe().ok();
+    let working = env::current_dir().ok();
+    let starts = [program.as_deref(), working.as_deref()];
+    let folders = starts.into_iter().flatten().flat_map(Path::ancestors);
+    let mut files = folders.map(|folder| folder.join(file));
+    files.find(|path| path.is_file())
 }
 
 /// The shapes of a run's inputs, for messages.

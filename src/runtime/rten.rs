@@ -8,9 +8,14 @@ use rten::{Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
-use super::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError, Session, shapes_of};
+use super::{
+    InputTensor, LoadOptions, NamedOutput, Placement, Runtime, RuntimeError, Session, shapes_of,
+};
 
 const NAME: &str = "rten";
+
+/// The only device it has.
+const DEVICE: &str = "CPU";
 
 /// The version Cargo.toml asks for; the crate does not tell its own.
 const VERSION: &str = "rten 0.27";
@@ -23,7 +28,7 @@ impl Runtime for Rten {
     }
 
     fn device(&self) -> &'static str {
-        "CPU"
+        DEVICE
     }
 
     fn version(&self) -> Result<String, RuntimeError> {
@@ -74,6 +79,10 @@ struct Loaded {
 impl Session for Loaded {
     fn inputs(&self) -> &[String] {
         &self.inputs
+    }
+
+    fn placement(&mut self) -> Result<Placement, RuntimeError> {
+        Ok(Placement::OneDevice(DEVICE))
     }
 
     fn run_named(

@@ -3,9 +3,14 @@
 use ndarray::{ArrayD, ArrayViewD};
 use tract_onnx::prelude::*;
 
-use super::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError, Session, shapes_of};
+use super::{
+    InputTensor, LoadOptions, NamedOutput, Placement, Runtime, RuntimeError, Session, shapes_of,
+};
 
 const NAME: &str = "tract";
+
+/// The only device it has.
+const DEVICE: &str = "CPU, one thread";
 
 /// The version Cargo.toml asks for; the crate does not tell its own.
 const VERSION: &str = "tract 0.23";
@@ -18,7 +23,7 @@ impl Runtime for Tract {
     }
 
     fn device(&self) -> &'static str {
-        "CPU, one thread"
+        DEVICE
     }
 
     fn version(&self) -> Result<String, RuntimeError> {
@@ -64,6 +69,10 @@ struct Loaded {
 impl Session for Loaded {
     fn inputs(&self) -> &[String] {
         &self.inputs
+    }
+
+    fn placement(&mut self) -> Result<Placement, RuntimeError> {
+        Ok(Placement::OneDevice(DEVICE))
     }
 
     fn run_named(

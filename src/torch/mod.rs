@@ -24,6 +24,7 @@ mod layout;
 mod optimizer;
 mod oracle;
 mod reference;
+mod threads;
 mod train;
 
 pub use average::Averages;
@@ -36,4 +37,5 @@ pub use optimizer::{GradientSettings, Optimizer, Rule};
 pub use oracle::{Oracle, Rounding, Traced, TracedInput};
 pub use reference::Reference;
 pub use tch;
+pub(crate) use threads::Threads;
 pub use train::{Event, TrainingError, TrainingSummary, Validation, train};

@@ -15,6 +15,15 @@ pub(super) fn of(report: &ParityReport, layers: bool) -> String {
         report.network, report.variant, report.reference, report.formula
     );
     text += &outputs(report);
+    for runtime in &report.runtimes {
+        if let Some(placed) = &runtime.placement {
+            let verdict = if placed.holds { "" } else { "FAILS: " };
+            text += &format!(
+                "placement in {}: {verdict}{}\n",
+                runtime.runtime, placed.text
+            );
+        }
+    }
     for runtime in report
         .runtimes
         .iter()
