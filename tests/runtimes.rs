@@ -24,6 +24,7 @@ const RECORDED: LoadOptions = LoadOptions {
     threads: None,
     optimization: runtime::Optimization::All,
     placement: true,
+    brief: false,
 };
 
 #[test]

@@ -59,6 +59,7 @@ pub(super) struct Subject<'a> {
     /// The sizes of the batches.
     pub(super) batches: Vec<usize>,
     /// The number of images it is fixed to.
+    #[cfg(feature = "torch")]
     pub(super) fixed: Option<usize>,
 }
 
@@ -155,6 +156,7 @@ fn read<'a>(path: &'a Path, options: &CheckOptions) -> Result<Subject<'a>, Parit
         facts,
         network,
         net,
+        #[cfg(feature = "torch")]
         fixed,
     })
 }

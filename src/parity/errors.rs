@@ -209,6 +209,7 @@ impl Errors {
     }
 
     /// Adds the value that the runtime did not put out.
+    #[cfg(feature = "torch")]
     pub(super) fn add_missing(&mut self) {
         self.missing = true;
     }
@@ -297,6 +298,7 @@ impl Errors {
     }
 
     /// The largest error, in absolute numbers; NaN where there are values that are none.
+    #[cfg(feature = "torch")]
     pub(super) fn largest_absolute(&self) -> f64 {
         let total = self.total();
         match total.not_finite {
@@ -306,6 +308,7 @@ impl Errors {
     }
 
     /// The root mean square of the errors over that of the reference: the error's size beside the value's.
+    #[cfg(feature = "torch")]
     pub(super) fn relative(&self) -> f64 {
         let total = self.total();
         match total.square_error == 0.0 && total.not_finite == 0 {
@@ -381,7 +384,7 @@ impl Errors {
                 channel.root_mean_square() > 4.0 * median.max(units.channel_bound / 4.0)
             })
             .count();
-        if self.channels.len() >= 4 && outlying > 0 && 2 * outlying < self.channels.len() {
+        if self.channels.len() >= 3 && outlying > 0 && 2 * outlying < self.channels.len() {
             return Some(format!(
                 "the errors are those of {outlying} of {} channels, channel {} first",
                 self.channels.len(),
@@ -426,11 +429,13 @@ impl Errors {
     }
 
     /// How many errors are of which size, see [`HISTOGRAM_FROM`].
+    #[cfg(feature = "torch")]
     pub(super) fn histogram(&self) -> &[u64] {
         &self.histogram
     }
 
     /// The element with the largest error in units.
+    #[cfg(feature = "torch")]
     pub(super) fn worst(&self) -> &WorstElement {
         &self.worst
     }
@@ -447,6 +452,7 @@ fn index_of(mut place: usize, shape: &[usize]) -> Vec<usize> {
 }
 
 /// The largest difference between two values of equal shape: NaN against NaN is none, against a number infinite.
+#[cfg(feature = "torch")]
 pub(super) fn largest_difference(a: ArrayViewD<'_, f32>, b: ArrayViewD<'_, f32>) -> f64 {
     if a.shape() != b.shape() {
         return f64::INFINITY;
@@ -460,5 +466,5 @@ pub(super) fn largest_difference(a: ArrayViewD<'_, f32>, b: ArrayViewD<'_, f32>)
     a.iter().zip(&b).map(difference).fold(0.0, f64::max)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "torch"))]
 mod tests;

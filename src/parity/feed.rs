@@ -73,6 +73,7 @@ impl Feed {
     }
 
     /// The batch as bytes, where the model takes them.
+    #[cfg(feature = "torch")]
     pub(super) fn bytes(&self) -> Option<&ArrayD<u8>> {
         self.bytes.as_ref()
     }

@@ -6,6 +6,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis};
 use super::ParityError;
 use super::errors::largest_difference;
 use super::outcome::Noise;
+use super::trace::BRIEF;
 use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Optimization, Runtime, Session};
 
 /// What is varied, in the order of [`Differences`].
@@ -91,7 +92,7 @@ impl Differences {
         if runtime.honours_threads() {
             let options = LoadOptions {
                 threads: Some(1),
-                ..LoadOptions::default()
+                ..BRIEF
             };
             let outputs = runtime
                 .load(&cut(images)?.model, options)?
@@ -101,7 +102,7 @@ impl Differences {
         if runtime.honours_optimization() {
             let options = LoadOptions {
                 optimization: Optimization::None,
-                ..LoadOptions::default()
+                ..BRIEF
             };
             let outputs = runtime
                 .load(&cut(images)?.model, options)?
@@ -114,7 +115,7 @@ impl Differences {
                 .iter()
                 .map(|(name, given)| (*name, given.first_image()))
                 .collect();
-            let mut session = runtime.load(&cut(1)?.model, LoadOptions::default())?;
+            let mut session = runtime.load(&cut(1)?.model, BRIEF)?;
             let outputs = session.run_named(&first)?;
             found[3] = Some(difference(run, outputs));
         }

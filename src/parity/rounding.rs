@@ -1,8 +1,10 @@
 //! What rounding explains: the unit roundoffs of element types, and the bounds that errors in units of rounding stay below.
 
+#[cfg(feature = "torch")]
 use incept_exporters::onnx::proto::{BFLOAT16, DOUBLE, FLOAT16};
 
 /// The unit roundoff of an element type, as `TensorProto.DataType` numbers it, as a multiple of float32's.
+#[cfg(feature = "torch")]
 pub(super) fn unit_roundoff(element_type: i32) -> f64 {
     match element_type {
         FLOAT16 => 8_192.0,
@@ -13,6 +15,7 @@ pub(super) fn unit_roundoff(element_type: i32) -> f64 {
 }
 
 /// The smallest normal number of an element type, where numbers of these networks go below it; else 0.
+#[cfg(feature = "torch")]
 pub(super) fn smallest_normal(element_type: i32) -> f64 {
     match element_type {
         FLOAT16 => 1.0 / 16_384.0,

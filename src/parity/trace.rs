@@ -19,7 +19,7 @@ use super::layers::{Layer, Layers};
 use super::noise::{Differences, Given, Run};
 use super::truth::{Known, Truth, Values, images_of};
 use super::{LayerChecked, LayerErrors, Noise, ParityError, Rule};
-use crate::runtime::{InputTensor, LoadOptions, Runtime, RuntimeError, Session};
+use crate::runtime::{InputTensor, LoadOptions, Optimization, Runtime, RuntimeError, Session};
 use crate::torch::Oracle;
 
 /// Images that a runtime computes at a time.
@@ -30,6 +30,14 @@ const TRACED: u64 = 16 + 4;
 
 /// Layers whose reference is computed ahead of the one that runs.
 const AHEAD: usize = 2;
+
+/// A layer runs twice and is gone.
+pub(super) const BRIEF: LoadOptions = LoadOptions {
+    threads: None,
+    optimization: Optimization::All,
+    brief: true,
+    placement: false,
+};
 
 /// A head of the network: the reference, and the size of its rounding errors.
 pub(super) struct Head {
@@ -281,7 +289,7 @@ impl Trace<'_> {
                 Some((images, session)) if *images == group.images => session,
                 other => {
                     let cut = self.cut(layer, group.images)?;
-                    let loaded = runtime.load(&cut.model, LoadOptions::default());
+                    let loaded = runtime.load(&cut.model, BRIEF);
                     &mut other.insert((group.images, loaded.map_err(refused)?)).1
                 }
             };

@@ -32,6 +32,9 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// How far the runtime may change the graph; a runtime without such a choice ignores it.
     pub optimization: Optimization,
+    /// Whether the model runs a few times only, beside others: then threads sleep while they wait for work, where the
+    /// runtime has that choice, instead of running in circles.
+    pub brief: bool,
     /// Whether the session records where its nodes run, for [`Session::placement`]; runs take a little longer.
     pub placement: bool,
 }

@@ -63,6 +63,11 @@ impl Ort {
                 .with_intra_threads(threads)
                 .map_err(|e| failed(e.to_string()))?;
         }
+        if options.brief {
+            builder = builder
+                .with_intra_op_spinning(false)
+                .map_err(|e| failed(e.to_string()))?;
+        }
         if options.optimization == Optimization::None {
             builder = builder
                 .with_optimization_level(GraphOptimizationLevel::Disable)
