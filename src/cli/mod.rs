@@ -7,6 +7,7 @@ mod draw;
 mod eval;
 mod export;
 mod failure;
+mod golden;
 mod info;
 mod inspect;
 mod list;
@@ -36,7 +37,7 @@ enum Outcome {
 #[derive(Debug, Parser)]
 #[command(name = "incept", version, max_term_width = 110)]
 #[command(
-    after_help = "Exit codes: 0 done (for `check`: parity holds), 1 the check failed, 2 it could not run."
+    after_help = "Exit codes: 0 done (for `check` and `golden verify`: it holds), 1 the check failed, 2 it could not run."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -51,6 +52,7 @@ enum Command {
     Export(Box<export::Arguments>),
     Inspect(inspect::Arguments),
     Check(check::Arguments),
+    Golden(golden::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
     Weights(weights::Arguments),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Golden(arguments) => golden::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use incept_exporters::files::FileError;
 use incept_exporters::net::{Net, NodeId};
 use incept_exporters::onnx::{self, LoadError, Model, ModelFacts, Output, ReadError, RebuildError};
-use incept_exporters::weights::{Weights, WeightsError, load};
+use incept_exporters::weights::WeightsError;
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
 use super::feed::Feed;
+use super::oracle::Oracle;
 use super::{Comparison, DEFAULT_TOLERANCE, FORMULA, Verdict, compare};
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Runtime, RuntimeError, Session};
@@ -220,7 +221,8 @@ pub fn check(
         .iter()
         .try_for_each(|file| provenance.add_file(file))?;
     let mut notes = vec![];
-    let mut oracle = Oracle::new(&net, network, model, options, &mut provenance, &mut notes)?;
+    let weights = options.weights.as_deref();
+    let mut oracle = Oracle::new(&net, network, model, weights, &mut provenance, &mut notes)?;
 
     let asked: Vec<&str> = match options.runtimes.as_slice() {
         [] => runtime::DEFAULT.to_vec(),
@@ -314,7 +316,11 @@ pub fn check(
         provenance,
         network: net.name().into(),
         variant: net.variant().into(),
-        reference: oracle.describe(checked.first()),
+        reference: oracle.describe(
+            checked
+                .first()
+                .map(|first| (first.version.as_str(), first.runtime.as_str())),
+        ),
         formula: FORMULA.into(),
         tolerance: options.tolerance,
         notes,
@@ -326,7 +332,12 @@ pub fn check(
 /// The nodes whose values are compared: the heads the file says it puts out and the output of every stage up to the last
 /// of them, as far as a head depends on it, and with `layers` every other value the file computes. Folding leaves some
 /// layers without a value, but no stage: one that is not there is compared all the same, and fails.
-fn compared_nodes(net: &Net, facts: &ModelFacts, heads: &[Output], layers: bool) -> Vec<NodeId> {
+pub(crate) fn compared_nodes(
+    net: &Net,
+    facts: &ModelFacts,
+    heads: &[Output],
+    layers: bool,
+) -> Vec<NodeId> {
     let heads: Vec<NodeId> = heads
         .iter()
         .filter_map(|output| net.id(output.name()))
@@ -380,111 +391,4 @@ fn reference_from(outputs: Vec<NamedOutput>, names: &[String]) -> Vec<Option<Arr
         .iter()
         .map(|name| find(name).map(|(_, value)| value.mapv(f64::from)))
         .collect()
-}
-
-/// Says so where the weights given are not those the model was exported from.
-fn note_others(weights: &Weights, facts: &onnx::NetworkFacts, notes: &mut Vec<String>) {
-    let found = weights.sha256();
-    if found != facts.weights_sha256 {
-        notes.push(format!(
-            "the model was exported from other weights: expected SHA-256 {}, found {found}",
-            facts.weights_sha256
-        ));
-    }
-}
-
-/// The reference: libtorch in float64 where the build has it.
-struct Oracle {
-    #[cfg(feature = "torch")]
-    torch: crate::torch::Reference,
-}
-
-#[cfg(feature = "torch")]
-impl Oracle {
-    fn new(
-        net: &Net,
-        facts: &onnx::NetworkFacts,
-        model: &Path,
-        options: &CheckOptions,
-        provenance: &mut Provenance,
-        notes: &mut Vec<String>,
-    ) -> Result<Self, ParityError> {
-        let weights = match (&options.weights, facts.seed) {
-            (Some(path), _) => {
-                provenance.add_weights(path)?;
-                load(net, path, facts.import.as_ref())?.weights
-            }
-            (None, Some(seed)) => Weights::initial(net, seed),
-            (None, None) => return Err(ParityError::WeightsNeeded { path: model.into() }),
-        };
-        weights.check(net)?;
-        note_others(&weights, facts, notes);
-        Ok(Self {
-            torch: crate::torch::Reference::new(net, &weights)?,
-        })
-    }
-
-    fn run(
-        &mut self,
-        image: &ArrayD<f32>,
-        nodes: &[NodeId],
-    ) -> Result<Option<Vec<Option<ArrayD<f64>>>>, ParityError> {
-        Ok(Some(
-            self.torch
-                .run(image.view(), nodes)?
-                .into_iter()
-                .map(Some)
-                .collect(),
-        ))
-    }
-
-    fn is_first_runtime(&self) -> bool {
-        false
-    }
-
-    fn describe(&self, _: Option<&RuntimeChecked>) -> String {
-        "libtorch, float64, CPU, from the same description and weights".into()
-    }
-}
-
-#[cfg(not(feature = "torch"))]
-impl Oracle {
-    fn new(
-        net: &Net,
-        facts: &onnx::NetworkFacts,
-        _: &Path,
-        options: &CheckOptions,
-        provenance: &mut Provenance,
-        notes: &mut Vec<String>,
-    ) -> Result<Self, ParityError> {
-        if let Some(path) = &options.weights {
-            let weights = load(net, path, facts.import.as_ref())?.weights;
-            weights.check(net)?;
-            provenance.add_weights(path)?;
-            note_others(&weights, facts, notes);
-            notes.push(
-                "--weights was compared with the model's, and computed nothing: that needs libtorch (feature `torch`)".into(),
-            );
-        }
-        Ok(Self {})
-    }
-
-    fn run(
-        &mut self,
-        _: &ArrayD<f32>,
-        _: &[NodeId],
-    ) -> Result<Option<Vec<Option<ArrayD<f64>>>>, ParityError> {
-        Ok(None)
-    }
-
-    fn is_first_runtime(&self) -> bool {
-        true
-    }
-
-    fn describe(&self, first: Option<&RuntimeChecked>) -> String {
-        first.map_or_else(
-            || "none".into(),
-            |first| format!("{} (runtime `{}`)", first.version, first.runtime),
-        )
-    }
 }
