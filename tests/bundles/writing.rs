@@ -227,9 +227,12 @@ fn a_reference_of_other_weights_is_refused() {
 
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("weights.safetensors");
-    Weights::randomised(&small("inception_v4"), 1)
-        .save(&weights)
-        .unwrap();
+    let save = |seed| {
+        Weights::randomised(&small("inception_v4"), seed)
+            .write(&weights, &std::collections::BTreeMap::new())
+            .unwrap();
+    };
+    save(1);
     let given = ["--weights", weights.to_str().unwrap()];
     let model = export_small(folder.path(), "inception_v4", &given);
     let path = folder.path().join("bundle");
@@ -238,9 +241,7 @@ fn a_reference_of_other_weights_is_refused() {
         .hint("--weights FILE");
     write_bundle(&path, &model, &given).code(0);
     report(&path, &["--layers"], 0);
-    Weights::randomised(&small("inception_v4"), 2)
-        .save(&weights)
-        .unwrap();
+    save(2);
     write_bundle(&path, &model, &given).could_not_run(&["other weights", "SHA-256"]);
     report(&path, &[], 0);
 }
