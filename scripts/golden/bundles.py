@@ -8,14 +8,14 @@ golden/bundles/LIST holds, for each library's model with the portable generator'
 of the same generator, what a bundle of `incept golden write` holds, but no model and no arrays in other formats:
 
     test_data_set_0/input_0.pb     [1, 3, 75, 91] float32
-    test_data_set_0/output_0.pb    the logits, computed in float64 and rounded to float32
+    test_data_set_0/output_K.pb    the logits, and the embedding where the library has one, computed in float64 and rounded to float32
     layers.json                    checksums of the float64 values of every stage and head (docs/golden.md says how they are made)
 
 The model is what `incept export` makes of the library's weights; they are hundreds of megabytes, so whoever has golden/names/LIST.txt generates
 them. tests/golden_bundles.rs does, and verifies each bundle. No code of incept computes anything here: `incept info` says which of its layers ends
 which stage, so that the values have its names. The tensors are written by the `onnx` package.
 
-golden/published holds samples of the same models at other sizes; Several libraries have the same list: then the first writes the bundle, and with
+golden/published holds samples of the same models at other sizes. Several libraries have the same list: then the first writes the bundle, and with
 --check each has to agree with it.
 
 With --check nothing is written: everything is computed again and compared.
@@ -74,10 +74,10 @@ def compute(program: pathlib.Path, network: Network) -> tuple[dict, dict[str, by
     model = network.build(SHAPE[2:], double=True)
     tensors.fill(model, network.list, SEED)
     outputs, stages = model.run(image)
-    logits = outputs["logits"]
+    heads = {head: outputs[head] for head in HEADS if head in outputs}
     nodes = stages_of(program, network)
     values = [checksum(nodes[stage], stages[stage]) for stage in nodes if stage in stages]
-    values += [checksum(head, outputs[head]) for head in HEADS if head in outputs]
+    values += [checksum(head, value) for head, value in heads.items()]
     packages = {name: version(name) for name in (*network.packages, "numpy", "onnx")}
     record = {
         "schema": "incept.golden-bundle/1",
@@ -92,13 +92,12 @@ def compute(program: pathlib.Path, network: Network) -> tuple[dict, dict[str, by
         "seed": SEED,
         "tolerance": TOLERANCE,
         "projections": {"stream": STREAM, "count": PROJECTIONS, "deviations": DEVIATIONS},
-        "outputs": [{"name": "logits", "type": "float32", "atol": TOLERANCE * float(np.abs(logits).max()), "rtol": 0.0}],
+        "outputs": [{"name": head, "type": "float32", "atol": TOLERANCE * float(np.abs(value).max()), "rtol": 0.0} for head, value in heads.items()],
         "data_sets": [{"folder": "test_data_set_0", "values": values}],
     }
-    files = {
-        "input_0.pb": numpy_helper.from_array(image, "image").SerializeToString(deterministic=True),
-        "output_0.pb": numpy_helper.from_array(logits.astype(np.float32), "logits").SerializeToString(deterministic=True),
-    }
+    files = {"input_0.pb": numpy_helper.from_array(image, "image").SerializeToString(deterministic=True)}
+    for place, (head, value) in enumerate(heads.items()):
+        files[f"output_{place}.pb"] = numpy_helper.from_array(value.astype(np.float32), head).SerializeToString(deterministic=True)
     for value in values:
         print(f"  {value['name']:44} {str(value['shape']):20} rms {value['root_mean_square']:.6f}", flush=True)
     return record, files
@@ -120,8 +119,11 @@ def check(folder: pathlib.Path, record: dict, files: dict[str, bytes]) -> None:
     assert worst < 1e-10, f"{folder}: checksums differ by {worst:.1e} of the largest magnitude"
     data = folder / "test_data_set_0"
     assert (data / "input_0.pb").read_bytes() == files["input_0.pb"], f"{folder}: another input"
-    logits, expected = (numpy_helper.to_array(onnx.load_tensor_from_string(b)) for b in (files["output_0.pb"], (data / "output_0.pb").read_bytes()))
-    assert np.abs(logits - expected).max() <= 1e-6 * np.abs(expected).max(), f"{folder}: other logits"
+    assert sorted(path.name for path in data.iterdir()) == sorted(files), f"{folder}: other files"
+    for place, output in enumerate(stored["outputs"]):
+        read = (files[f"output_{place}.pb"], (data / f"output_{place}.pb").read_bytes())
+        value, expected = (numpy_helper.to_array(onnx.load_tensor_from_string(content)) for content in read)
+        assert np.abs(value - expected).max() <= 1e-6 * np.abs(expected).max(), f"{folder}: another {output['name']}"
     print(f"  agrees with {folder.relative_to(ROOT)} within {worst:.1e} of the largest magnitude of each value", flush=True)
 
 

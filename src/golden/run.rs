@@ -78,7 +78,7 @@ impl Verification<'_> {
                     let reason = format!("expected the file of `{name}`, found that of `{found}`");
                     (None, Verdict::failed(reason))
                 }
-                _ if ![0, reference.element_type].contains(&declared.element_type) => {
+                _ if declared.element_type != reference.element_type => {
                     let expected = type_name(declared.element_type);
                     let found = type_name(reference.element_type);
                     let reason = format!("expected a file of {expected}, found one of {found}");
@@ -186,15 +186,17 @@ impl Verification<'_> {
 /// # Errors
 /// The verdict on the data set, where they cannot be fed.
 fn inputs(set: &DataSet, facts: &ModelFacts) -> Result<Inputs, Verdict> {
-    let tensors = set.tensors("input").map_err(Verdict::failed)?;
     let inputs = &facts.inputs;
-    if let Some(other) = inputs.iter().find(|input| input.element_type == 0) {
-        let reason = format!(
-            "input `{}` is no tensor, which incept cannot hand over",
+    // Texts, sequences and the like are no fault of the bundle, and nothing that is compared here.
+    let values = inputs.iter().chain(&facts.outputs);
+    let mut others = values.filter(|value| !DataTensor::holds(value.element_type));
+    if let Some(other) = others.next() {
+        return Err(Verdict::unchecked(format!(
+            "`{}` is no tensor of numbers that incept reads",
             other.name
-        );
-        return Err(Verdict::unchecked(reason));
+        )));
     }
+    let tensors = set.tensors("input").map_err(Verdict::failed)?;
     if tensors.len() != inputs.len() {
         return Err(Verdict::failed(format!(
             "expected {} files of inputs, as the model has, found {}",

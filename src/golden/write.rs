@@ -159,9 +159,12 @@ pub fn write(
         } else {
             format!("{}/", set.folder)
         };
-        for (kind, tensors) in [("input", inputs), ("output", outputs)] {
-            let named = tensors.into_iter();
-            arrays.extend(named.map(|tensor| (format!("{prefix}{kind}/{}", tensor.name), tensor)));
+        for tensor in inputs.into_iter().chain(outputs) {
+            let name = format!("{prefix}{}", tensor.name);
+            // An output may be an input handed through, and is in the archive once.
+            if !arrays.iter().any(|(known, _)| *known == name) {
+                arrays.push((name, tensor));
+            }
         }
         data_sets.push(set);
     }

@@ -28,11 +28,12 @@ for data in sorted(folder.glob("test_data_set_*")):
         for place, (name, value) in enumerate(zip(names, values)):
             assert onnx.load_tensor(str(data / f"{kind}_{place}.pb")).name == name
             with np.load(folder / "tensors.npz") as archive:
-                array = archive[f"{data.name}/{kind}/{name}"]
+                array = archive[f"{data.name}/{name}"]
             assert array.dtype == (np.float32 if value.dtype.name == "bfloat16" else value.dtype), (array.dtype, value.dtype)
             assert array.shape == value.shape and (array == value.astype(array.dtype)).all(), name
     found = ReferenceEvaluator(model).run(None, dict(zip(inputs, images)))
     Runner.assert_similar_outputs(expected, found, case.rtol, case.atol)
+    expected[0] = expected[0].copy()
     expected[0].flat[0] += 2 * np.asarray(case.atol).astype(expected[0].dtype)
     try:
         Runner.assert_similar_outputs(expected, found, case.rtol, case.atol)
@@ -80,10 +81,7 @@ fn safetensors_holds_what_the_tensors_hold() {
     let bytes = fs::read(path.join("tensors.safetensors")).unwrap();
     let archive = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(archive.len(), 2);
-    for (name, file) in [
-        ("input/image", "input_0.pb"),
-        ("output/logits", "output_0.pb"),
-    ] {
+    for (name, file) in [("image", "input_0.pb"), ("logits", "output_0.pb")] {
         let tensor = fs::read(path.join("test_data_set_0").join(file)).unwrap();
         let tensor = DataTensor::read(&tensor.into()).unwrap();
         let view = archive.tensor(name).unwrap();

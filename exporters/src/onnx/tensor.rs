@@ -51,6 +51,15 @@ pub struct DataTensor {
 }
 
 impl DataTensor {
+    /// Whether it can hold numbers of this element type: floats, whole numbers of 8 to 64 bits and bool.
+    pub fn holds(element_type: i32) -> bool {
+        let floats = [FLOAT, DOUBLE, FLOAT16, BFLOAT16];
+        let integers = [
+            BOOL, INT8, UINT8, INT16, UINT16, INT32, UINT32, INT64, UINT64,
+        ];
+        floats.contains(&element_type) || integers.contains(&element_type)
+    }
+
     /// Reads a `TensorProto`, its numbers in `raw_data` or in the list of its type. No more memory is taken than the
     /// bytes given can fill.
     ///
@@ -300,6 +309,7 @@ mod tests {
             };
             assert_eq!(DataTensor::read(&tensor.to_bytes().into()).unwrap(), tensor);
         }
+        assert!((0..100).filter(|kind| DataTensor::holds(*kind)).count() == 13);
         let scalar = DataTensor {
             shape: vec![],
             ..floats(FLOAT, &[3.25])
