@@ -130,10 +130,13 @@ fn run_write(arguments: &WriteArguments) -> Result<Outcome, Failure> {
 
 fn written(arguments: &WriteArguments, record: &Record) -> String {
     let values = record.data_sets.first().map_or(0, |set| set.values.len());
+    let data_sets = match record.data_sets.len() {
+        1 => "1 data set".to_string(),
+        many => format!("{many} data sets"),
+    };
     format!(
-        "wrote {}: {} data sets, checksums of {values} values, reference {}",
+        "wrote {}: {data_sets}, checksums of {values} values, reference {}",
         arguments.folder.display(),
-        record.data_sets.len(),
         record.reference
     )
 }

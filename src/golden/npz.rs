@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use incept_exporters::onnx::DataTensor;
+use half::bf16;
 use incept_exporters::onnx::proto::{
     BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT8, INT16, INT32, UINT8, UINT16, UINT32, UINT64,
 };
+use incept_exporters::onnx::{DataTensor, Numbers};
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 /// Bytes that every `.npy` file begins with, of format 1.0.
@@ -36,10 +37,13 @@ pub(super) fn npz(tensors: &[(String, &DataTensor)]) -> Result<Vec<u8>, rawzip::
 /// One array as an `.npy` file.
 fn npy(tensor: &DataTensor) -> Vec<u8> {
     let widened;
-    let tensor = match tensor.element_type {
-        BFLOAT16 => {
+    let tensor = match (tensor.element_type, &tensor.numbers) {
+        (BFLOAT16, Numbers::Floats(values)) => {
+            // The numbers that bfloat16 holds, not those that were rounded to it.
+            let values = values.iter().map(|&value| bf16::from_f64(value).into());
             widened = DataTensor {
                 element_type: FLOAT,
+                numbers: Numbers::Floats(values.collect()),
                 ..tensor.clone()
             };
             &widened
@@ -92,7 +96,6 @@ fn descriptor(element_type: i32) -> &'static str {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use incept_exporters::onnx::Numbers;
 
     /// numpy itself reads these files in `tests/golden_bundles.rs`; here, where the numbers begin and that nothing else
     /// follows.
@@ -110,6 +113,20 @@ mod tests {
             assert_eq!((bytes.len() - 4 * count) % ALIGNMENT, 0);
             assert_eq!(bytes[bytes.len() - 4 * count - 1], b'\n');
         }
+    }
+
+    #[test]
+    fn bfloat16_is_widened_as_it_was_rounded() {
+        let tensor = |element_type| DataTensor {
+            name: "x".into(),
+            element_type,
+            shape: vec![1],
+            numbers: Numbers::Floats(vec![1.0 / 3.0]),
+        };
+        let bytes = npy(&tensor(BFLOAT16));
+        let found = f32::from_le_bytes(*bytes.last_chunk().unwrap());
+        assert_eq!(found, bf16::from_f64(1.0 / 3.0).to_f32());
+        assert_ne!(bytes, npy(&tensor(FLOAT)));
     }
 
     #[test]
