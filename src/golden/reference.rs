@@ -124,6 +124,17 @@ impl Reference {
         provenance: &mut Provenance,
     ) -> Result<Self, GoldenError> {
         let runtime = runtime::find(name)?;
+        if model.weights.is_some() {
+            return Err(GoldenError::Reference {
+                path: model.path.into(),
+                reason: format!(
+                    "`{name}` computes the file itself, and --weights would compute nothing"
+                ),
+                hint: Some(format!(
+                    "leave out --weights, or give --reference {LIBTORCH}"
+                )),
+            });
+        }
         let version = runtime.version()?;
         let failed = |source| GoldenError::Model {
             path: model.path.into(),

@@ -163,6 +163,10 @@ fn a_runtime_can_be_the_reference_of_any_model() {
         },
     ]);
     let path = folder.path().join("rten");
+    let weights = ["--reference", "rten", "--weights", "w.safetensors"];
+    write_bundle(&path, &model, &weights)
+        .could_not_run(&["--weights would compute nothing"])
+        .hint("leave out --weights");
     write_bundle(
         &path,
         &model,
