@@ -9,6 +9,7 @@ pub mod crops;
 #[cfg(feature = "torch")]
 pub mod demo;
 pub mod evaluate;
+pub mod golden;
 pub mod images;
 #[cfg(feature = "torch")]
 pub mod matrix;

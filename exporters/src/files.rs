@@ -1,5 +1,6 @@
 //! Files that appear whole or not at all, and I/O errors that carry their path.
 
+mod folder;
 mod sync;
 
 use std::fs::{self, File};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use memmap2::Mmap;
 use tempfile::{NamedTempFile, TempPath};
 
+pub use self::folder::NewFolder;
 pub use self::sync::SyncedAhead;
 
 /// An I/O failure, with what was being done and the path it was done to.

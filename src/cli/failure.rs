@@ -80,6 +80,7 @@ failures!(
     incept_exporters::weights::import::OpenError,
     incept_exporters::zoo::ZooError,
     crate::evaluate::EvaluateError,
+    crate::golden::GoldenError,
     crate::images::ImageError,
     crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,

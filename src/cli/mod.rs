@@ -7,6 +7,7 @@ mod draw;
 mod eval;
 mod export;
 mod failure;
+mod golden;
 mod info;
 mod inspect;
 mod list;
@@ -37,7 +38,7 @@ enum Outcome {
 #[derive(Debug, Parser)]
 #[command(name = "incept", version, max_term_width = 110)]
 #[command(
-    after_help = "Exit codes: 0 done (for `check` and `matrix`: it holds), 1 the check failed, 2 it could not run."
+    after_help = "Exit codes: 0 done (for `check`, `matrix` and `golden verify`: it holds), 1 the check failed, 2 it could not run."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -53,6 +54,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Check(check::Arguments),
     Matrix(matrix::Arguments),
+    Golden(golden::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
     Weights(weights::Arguments),
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
+        Command::Golden(arguments) => golden::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),

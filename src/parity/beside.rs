@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use incept_exporters::net::{Net, NodeId};
 use incept_exporters::onnx::{self, ModelFacts, Output};
-use incept_exporters::weights::load;
 use ndarray::ArrayD;
 
-use super::check::{Subject, note_others};
-use super::{Comparison, ParityError, Placed, Rule, Run, RuntimeChecked, compare_within};
+use super::check::{Subject, compared_nodes};
+use super::{Comparison, ParityError, Placed, Rule, Run, RuntimeChecked, compare_within, weights};
 use crate::runtime::{LoadOptions, NamedOutput, Runtime};
 
 /// Stands behind the output's name where the file ran without further outputs.
@@ -32,16 +30,13 @@ pub(super) fn compare_all(
         ..
     } = subject;
     if let Some(path) = &run.options.weights {
-        let weights = load(net, path, network.import.as_ref())?.weights;
-        weights.check(net)?;
-        run.provenance.add_weights(path)?;
-        note_others(&weights, network, run.notes);
+        weights::read(net, network, path, run.provenance, run.notes)?;
         run.notes.push(
             "--weights was compared with the model's, and computed nothing: that needs libtorch (feature `torch`)".into(),
         );
     }
     let rule = run.options.rule.unwrap_or(Rule::RANGE);
-    let names: Vec<String> = compared_nodes(net, &subject.heads)
+    let names: Vec<String> = compared_nodes(net, facts, &network.outputs, false)
         .iter()
         .map(|&id| net.at(id).name.clone())
         .collect();
@@ -115,17 +110,6 @@ pub(super) fn compare_all(
         |first| Ok::<_, ParityError>(format!("{} (runtime `{}`)", first.version()?, first.name())),
     )?;
     Ok((reference, rule, [0, 0]))
-}
-
-/// The heads the file says it puts out and the output of every stage up to the last of them, as far as a head depends on
-/// it. One that is not there is compared all the same, and fails.
-fn compared_nodes(net: &Net, heads: &[NodeId]) -> Vec<NodeId> {
-    let needed = net.needed(heads);
-    let stages: HashSet<NodeId> = net.stages().iter().map(|stage| stage.output).collect();
-    let nodes = net.nodes().iter().filter_map(|node| net.id(&node.name));
-    nodes
-        .filter(|id| heads.contains(id) || (stages.contains(id) && needed[id.index()]))
-        .collect()
 }
 
 /// Of the values to compare, those a runtime can be asked for: the file computes them, and its heads are those that it

@@ -1,10 +1,10 @@
 //! `incept check`: an exported model in each runtime, against libtorch in float64 built from the same description.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use incept_exporters::net::{Net, NodeId};
-use incept_exporters::onnx::{Model, ModelFacts, NetworkFacts};
-use incept_exporters::weights::Weights;
+use incept_exporters::onnx::{Model, ModelFacts, NetworkFacts, Output};
 
 use super::feed::Feed;
 use super::{ParityError, ParityReport, Rule, RuntimeChecked};
@@ -55,6 +55,7 @@ pub(super) struct Subject<'a> {
     pub(super) network: NetworkFacts,
     pub(super) net: Net,
     /// The heads it puts out.
+    #[cfg(feature = "torch")]
     pub(super) heads: Vec<NodeId>,
     /// The sizes of the batches.
     pub(super) batches: Vec<usize>,
@@ -147,11 +148,15 @@ fn read<'a>(path: &'a Path, options: &CheckOptions) -> Result<Subject<'a>, Parit
     })?;
     let fixed = facts.inputs.first().and_then(|input| input.shape.first());
     let fixed = fixed.and_then(|size| size.as_ref().ok()).copied();
-    let heads = network.outputs.iter();
     Ok(Subject {
         path,
         model,
-        heads: heads.filter_map(|output| net.id(output.name())).collect(),
+        #[cfg(feature = "torch")]
+        heads: network
+            .outputs
+            .iter()
+            .filter_map(|output| net.id(output.name()))
+            .collect(),
         batches: batches(fixed, &options.batches)?,
         facts,
         network,
@@ -194,13 +199,27 @@ fn batches(fixed: Option<usize>, asked: &[usize]) -> Result<Vec<usize>, ParityEr
     }
 }
 
-/// Says so where the weights given are not those the model was exported from.
-pub(super) fn note_others(weights: &Weights, facts: &NetworkFacts, notes: &mut Vec<String>) {
-    let found = weights.sha256();
-    if found != facts.weights_sha256 {
-        notes.push(format!(
-            "the model was exported from other weights: expected SHA-256 {}, found {found}",
-            facts.weights_sha256
-        ));
-    }
+/// The nodes whose values stand for the network: the heads the file says it puts out and the output of every stage up to
+/// the last of them, as far as a head depends on it, and with `layers` every other value the file computes. Folding leaves
+/// some layers without a value, but no stage.
+pub(crate) fn compared_nodes(
+    net: &Net,
+    facts: &ModelFacts,
+    heads: &[Output],
+    layers: bool,
+) -> Vec<NodeId> {
+    let heads: Vec<NodeId> = heads
+        .iter()
+        .filter_map(|output| net.id(output.name()))
+        .collect();
+    let needed = net.needed(&heads);
+    let stages: HashSet<NodeId> = net.stages().iter().map(|stage| stage.output).collect();
+    let computed: HashSet<&str> = facts.values.iter().map(String::as_str).collect();
+    let nodes = net.nodes().iter().filter_map(|node| net.id(&node.name));
+    nodes
+        .filter(|id| {
+            let stage = stages.contains(id) && needed[id.index()];
+            heads.contains(id) || stage || layers && computed.contains(net.at(*id).name.as_str())
+        })
+        .collect()
 }

@@ -9,9 +9,9 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use crate::runtime::InputTensor;
 
 /// One batch.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     /// What the network computes with, `[N, 3, H, W]`: the reference takes it.
-    pub(super) scaled: ArrayD<f32>,
+    pub(crate) scaled: ArrayD<f32>,
     /// What the model takes, where it takes bytes.
     bytes: Option<ArrayD<u8>>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Feed {
 impl Feed {
     /// A batch for `net`, from the seed. A model that resizes is given images of exactly the size that it resizes to, so
     /// that its crop is compared, and its resize is not: that has tests of its own beside Pillow.
-    pub(super) fn new(net: &Net, facts: &ModelFacts, seed: u64, batch: usize) -> Self {
+    pub(crate) fn new(net: &Net, facts: &ModelFacts, seed: u64, batch: usize) -> Self {
         let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
         let takes_bytes = facts
             .inputs
@@ -79,7 +79,7 @@ impl Feed {
     }
 
     /// The batch as the model takes it.
-    pub(super) fn images(&self) -> InputTensor<'_> {
+    pub(crate) fn images(&self) -> InputTensor<'_> {
         match &self.bytes {
             Some(bytes) => InputTensor::Bytes(bytes.view()),
             None => InputTensor::Floats(self.scaled.view()),

@@ -20,12 +20,15 @@ mod rule;
 mod trace;
 #[cfg(feature = "torch")]
 mod truth;
+mod weights;
 
 #[cfg(not(feature = "torch"))]
 use beside::compare_all;
+pub(crate) use check::compared_nodes;
 pub use check::{CheckOptions, DEFAULT_MEMORY, check};
 pub use error::ParityError;
 pub use errors::{HISTOGRAM_BINS, HISTOGRAM_FROM, LayerVerdict, Units, WorstElement};
+pub(crate) use feed::Feed;
 pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, Metrics, Verdict, compare, compare_within};
 #[cfg(feature = "torch")]
@@ -33,6 +36,8 @@ use oracle::compare_all;
 pub use outcome::{LayerChecked, LayerErrors, Noise, ParityReport, Placed, RuntimeChecked};
 pub use rounding::{COARSEST, ORDER, bound_of_channel, bound_of_largest};
 pub use rule::Rule;
+#[cfg(feature = "torch")]
+pub(crate) use weights::weights_of;
 
 /// What a comparison is told and what it tells on its way.
 struct Run<'a> {

@@ -1,12 +1,12 @@
 //! The comparison with libtorch in float64 (feature `torch`).
 
 use incept_exporters::onnx::Parts;
-use incept_exporters::weights::{Weights, load};
 use ndarray::{ArrayD, Axis};
 
-use super::check::{Subject, note_others};
+use super::check::Subject;
 use super::layers::Layers;
 use super::trace::{Head, Trace};
+use super::weights::weights_of;
 use super::{Comparison, ParityError, Placed, Rule, Run, RuntimeChecked, compare_within};
 use crate::runtime::{LoadOptions, Runtime};
 use crate::torch::Oracle;
@@ -106,25 +106,13 @@ pub(super) fn compare_all(
 }
 
 fn oracle(subject: &Subject<'_>, run: &mut Run<'_>) -> Result<Oracle, ParityError> {
-    let facts = &subject.network;
-    let weights = match (&run.options.weights, facts.seed) {
-        (Some(path), _) => {
-            run.provenance.add_weights(path)?;
-            load(&subject.net, path, facts.import.as_ref())?.weights
-        }
-        (None, Some(seed)) => Weights::initial(&subject.net, seed),
-        (None, None) => {
-            return Err(ParityError::WeightsNeeded {
-                path: subject.path.into(),
-            });
-        }
-    };
-    weights.check(&subject.net)?;
-    note_others(&weights, facts, run.notes);
+    let files = (subject.path, run.options.weights.as_deref());
+    let (net, facts) = (&subject.net, &subject.network);
+    let weights = weights_of(net, facts, files, run.provenance, run.notes)?;
     // The runtimes compute beside it, and libtorch's threads wait for each other by running in circles.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     crate::torch::tch::set_num_threads((processors / 2).max(1) as i32);
-    Ok(Oracle::new(&subject.net, &weights)?)
+    Ok(Oracle::new(net, &weights)?)
 }
 
 /// The heads of all groups of images as one.

@@ -96,11 +96,11 @@ pub trait Runtime: Sync {
 #[derive(Debug, Clone)]
 pub enum InputTensor<'a> {
     /// Images that are scaled, `[N, 3, H, W]`, and every other value of a network. A model that takes float16 or
-    /// bfloat16 gets them rounded.
+    /// bfloat16 gets them rounded, one that takes float64 as they are.
     Floats(ArrayViewD<'a, f32>),
     /// Images as they were decoded, `[N, H, W, 3]`.
     Bytes(ArrayViewD<'a, u8>),
-    /// Whole numbers, as some models take for shapes.
+    /// Whole numbers, as some models take for shapes; one that takes int32 or bool gets them as such.
     Integers(ArrayViewD<'a, i64>),
 }
 

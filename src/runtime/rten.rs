@@ -44,7 +44,11 @@ impl Runtime for Rten {
             runtime: NAME,
             reason,
         };
-        let model = Model::load(model.to_vec()).map_err(|error| refused(error.to_string()))?;
+        // It infers shapes when it loads, and answers some that it did not expect by panicking.
+        let load = || Model::load(model.to_vec());
+        let model = catch_unwind(AssertUnwindSafe(load))
+            .map_err(|_| refused("the runtime panicked".into()))?
+            .map_err(|error| refused(error.to_string()))?;
         let name = |id: &NodeId| {
             model
                 .node_info(*id)

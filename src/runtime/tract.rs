@@ -48,13 +48,15 @@ impl Runtime for Tract {
             .iter()
             .map(|outlet| model.node(outlet.node).name.clone())
             .collect();
-        let plan = model
-            .into_optimized()
-            .and_then(IntoRunnable::into_runnable)
-            .map_err(refused)?;
+        let optimized = model.into_optimized().map_err(refused)?;
+        let facts = optimized.input_outlets().map_err(refused)?.iter();
+        let facts = facts.map(|outlet| Ok(optimized.outlet_fact(*outlet)?.datum_type));
+        let types = facts.collect::<TractResult<_>>().map_err(refused)?;
+        let plan = optimized.into_runnable().map_err(refused)?;
         Ok(Box::new(Loaded {
             plan,
             inputs,
+            types,
             names,
         }))
     }
@@ -63,6 +65,8 @@ impl Runtime for Tract {
 struct Loaded {
     plan: Arc<TypedRunnableModel>,
     inputs: Vec<String>,
+    /// The element type of each input.
+    types: Vec<DatumType>,
     names: Vec<String>,
 }
 
@@ -85,7 +89,7 @@ impl Session for Loaded {
             reason,
         };
         // In the model's order.
-        let tensor = |name: &String| {
+        let tensor = |(name, element_type): (&String, &DatumType)| {
             let input = inputs.iter().find(|(given, _)| given == name);
             let (_, input) = input.ok_or_else(|| failed(format!("input `{name}` is missing")))?;
             let tensor = match input {
@@ -93,11 +97,18 @@ impl Session for Loaded {
                 InputTensor::Bytes(view) => tensor(view),
                 InputTensor::Integers(view) => tensor(view),
             };
+            // Half types get floats rounded, float64 gets them as they are; a model that takes something else says so.
+            let tensor = tensor.and_then(|tensor| {
+                match tensor.datum_type().is_float() && element_type.is_float() {
+                    true => Ok(tensor.cast_to_dt(*element_type)?.into_owned()),
+                    false => Ok(tensor),
+                }
+            });
             Ok(tensor
                 .map_err(|error| failed(format!("{error:#}")))?
                 .into_tvalue())
         };
-        let tensors = self.inputs.iter().map(tensor);
+        let tensors = self.inputs.iter().zip(&self.types).map(tensor);
         let tensors = tensors.collect::<Result<TVec<TValue>, RuntimeError>>()?;
         let outputs = self
             .plan

@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
-use incept_exporters::onnx::{Bytes, Inspection, ModelFacts, with_outputs};
+use incept_exporters::onnx::{Bytes, DataTensor, Inspection, ModelFacts, with_outputs};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let bytes = Bytes::copy_from_slice(data);
+    let _ = DataTensor::read(&bytes);
     // A folder without files: references to external data are followed, and end there.
     let path = Path::new("/nonexistent/fuzzed.onnx");
     for tensors in [false, true] {

@@ -29,6 +29,16 @@ pub(super) fn tensor<'a>(
         (InputTensor::Floats(view), Some(TensorElementType::Bfloat16)) => {
             Tensor::from_array(view.mapv(bf16::from_f32))?.into()
         }
+        (InputTensor::Floats(view), Some(TensorElementType::Float64)) => {
+            Tensor::from_array(view.mapv(f64::from))?.into()
+        }
+        // Whoever hands over whole numbers has looked whether the model's type holds them.
+        (InputTensor::Integers(view), Some(TensorElementType::Int32)) => {
+            Tensor::from_array(view.mapv(|value| value as i32))?.into()
+        }
+        (InputTensor::Integers(view), Some(TensorElementType::Bool)) => {
+            Tensor::from_array(view.mapv(|value| value != 0))?.into()
+        }
         // A model that takes something else says so itself.
         (InputTensor::Floats(view), _) => plain(view)?,
         (InputTensor::Bytes(view), _) => plain(view)?,
