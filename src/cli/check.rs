@@ -4,17 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::against::{AgainstArguments, Shared};
 use super::output::{Align, message, only_data, print, progress, table, write_json};
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, against};
 use crate::parity::{CheckOptions, Comparison, DEFAULT_TOLERANCE, ParityReport, Verdict, check};
 
 /// Compare an exported model in each runtime with libtorch in float64
 ///
 /// Final outputs and every stage's output, on seeded random images, at several batch sizes. Exit code 0: parity holds,
 /// 1: it does not, 2: the check could not run.
+///
+/// With --against: any ONNX file beside any other of equal inputs and outputs, layer by layer, told by the graphs'
+/// structure where names differ.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The model, as `incept export` wrote it
+    /// The model: as `incept export` wrote it, or with --against any
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     /// The weights it was exported from; not needed if it was exported from a seed
@@ -38,9 +42,22 @@ pub(super) struct Arguments {
     /// Write the numbers as JSON; `-` for standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    against: AgainstArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
+    if let Some(reference) = &arguments.against.against {
+        let shared = Shared {
+            model: &arguments.model,
+            runtimes: &arguments.runtimes,
+            batches: &arguments.batches,
+            layers: arguments.layers,
+            seed: arguments.seed,
+            json: arguments.json.as_deref(),
+        };
+        return against::run(reference, &arguments.against, &shared);
+    }
     let mut options = CheckOptions {
         runtimes: arguments.runtimes.clone(),
         weights: arguments.weights.clone(),

@@ -83,6 +83,7 @@ failures!(
     crate::images::ImageError,
     crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,
+    crate::parity::against::AgainstError,
     crate::runtime::RuntimeError,
     crate::training::ConfigError,
 );

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each parsing, calling the library and printing. No logic.
 
+mod against;
 mod check;
 mod demo;
 mod doctor;

@@ -1,5 +1,7 @@
 //! Whether two computations of the same network agree: metrics, verdicts, and the check that runs them.
 
+pub mod against;
+pub mod bisect;
 mod check;
 mod feed;
 mod metrics;

@@ -34,6 +34,7 @@ mod read;
 mod recipe;
 mod rounding;
 mod target;
+mod tensor_file;
 mod write;
 
 pub use data_type::type_name;
@@ -58,4 +59,5 @@ pub use prost::bytes::Bytes;
 pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
 pub use recipe::{Interpolation, Recipe, Resize, Scaling};
 pub use target::Target;
+pub use tensor_file::{TensorValues, tensor_file};
 pub use write::{Destination, Exported, check_size, export, to_bytes, write};
