@@ -58,6 +58,27 @@ pub(super) struct ToleranceArguments {
     rtol: Option<f64>,
 }
 
+impl AgainstArguments {
+    /// Refuses what only has a meaning with `--against`.
+    pub(super) fn refuse_alone(&self) -> Result<(), Failure> {
+        let (feed, tolerances) = (&self.feed, &self.tolerances);
+        let given = [
+            ("--image-size", feed.image_size.is_some()),
+            ("--shape", !feed.shapes.is_empty()),
+            ("--input", feed.input.is_some()),
+            ("--atol", tolerances.atol.is_some()),
+            ("--rtol", tolerances.rtol.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Failure::new(
+                format!("{name} goes with --against, and there is none"),
+                "name the file to compare with: --against FILE",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 impl FeedArguments {
     pub(super) fn options(&self, batch: Option<usize>, seed: u64) -> InputOptions {
         InputOptions {

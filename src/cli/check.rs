@@ -58,6 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         };
         return against::run(reference, &arguments.against, &shared);
     }
+    arguments.against.refuse_alone()?;
     let mut options = CheckOptions {
         runtimes: arguments.runtimes.clone(),
         weights: arguments.weights.clone(),

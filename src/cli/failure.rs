@@ -84,6 +84,7 @@ failures!(
     crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,
     crate::parity::against::AgainstError,
+    crate::parity::bisect::BisectError,
     crate::runtime::RuntimeError,
     crate::training::ConfigError,
 );

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each parsing, calling the library and printing. No logic.
 
 mod against;
+mod bisect;
 mod check;
 mod demo;
 mod doctor;
@@ -37,7 +38,7 @@ enum Outcome {
 #[derive(Debug, Parser)]
 #[command(name = "incept", version, max_term_width = 110)]
 #[command(
-    after_help = "Exit codes: 0 done (for `check`: parity holds), 1 the check failed, 2 it could not run."
+    after_help = "Exit codes: 0 done (for `check`: parity holds; for `bisect`: nothing fails), 1 the check failed, 2 it could not run."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -51,7 +52,8 @@ enum Command {
     Draw(draw::Arguments),
     Export(Box<export::Arguments>),
     Inspect(inspect::Arguments),
-    Check(check::Arguments),
+    Check(Box<check::Arguments>),
+    Bisect(bisect::Arguments),
     Train(train::Arguments),
     Eval(eval::Arguments),
     Weights(weights::Arguments),
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bisect(arguments) => bisect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),

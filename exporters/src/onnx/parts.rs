@@ -406,6 +406,11 @@ fn result_type(node: &NodeProto) -> ResultType {
         "QuantizeLinear" | "DynamicQuantizeLinear" => ResultType::Known(UINT8),
         "DequantizeLinear" | "Where" | "CastLike" => ResultType::OfInput(1),
         "ConvInteger" | "MatMulInteger" => ResultType::Known(6),
+        // Quantised like the zero point of what they put out; without one, they put out floating-point numbers.
+        "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "QLinearMul" => ResultType::OfInput(7),
+        "QLinearConcat" => ResultType::OfInput(1),
+        "QGemm" if node.input.len() > 8 => ResultType::OfInput(8),
+        "QGemm" => ResultType::Known(FLOAT),
         _ => ResultType::OfInput(0),
     }
 }

@@ -27,8 +27,8 @@ pub(super) struct Alignment {
     pub(super) of_a: Vec<Option<usize>>,
     /// For each class of B the one of A.
     pub(super) of_b: Vec<Option<usize>>,
-    /// Whether names were used where structure could not tell.
-    pub(super) names_agree: bool,
+    /// Whether both graphs have a name, and it is not the same layer's.
+    pub(super) names_contradict: bool,
     by_name: HashSet<usize>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn align(
         found: Alignment {
             of_a: vec![None; a.classes.len()],
             of_b: vec![None; b.classes.len()],
-            names_agree: false,
+            names_contradict: false,
             by_name: HashSet::new(),
         },
     };
@@ -273,22 +273,21 @@ impl Aligner<'_> {
 
     /// Pairs by name what is left, where names agree with structure wherever it tells.
     fn by_name(&mut self) {
-        let (mut same, mut other) = (0, 0);
+        let (mut same, mut pairs) = (0, 0);
         for of_a in 0..self.a.classes.len() {
             let Some(of_b) = self.found.of_a[of_a] else {
                 continue;
             };
+            pairs += usize::from(self.a.is_layer(of_a) && self.b.is_layer(of_b));
             for member in &self.a.classes[of_a].members {
                 match self.b.class_of(member) {
                     Some(named) if named == of_b => same += 1,
-                    Some(_) => other += 1,
+                    Some(_) => self.found.names_contradict = true,
                     None => {}
                 }
             }
         }
-        let pairs = self.found.of_a.iter().flatten().count();
-        self.found.names_agree = other == 0 && 2 * same >= pairs;
-        if !self.found.names_agree {
+        if self.found.names_contradict || 2 * same < pairs {
             return;
         }
         for of_a in 0..self.a.classes.len() {

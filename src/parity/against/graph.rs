@@ -88,6 +88,7 @@ impl Graph {
         for name in parts.inputs() {
             let class = reader.graph.add(Class {
                 signature: "input".into(),
+                hidden: Some(format!("`{name}` is an input")),
                 ..Class::default()
             });
             reader.graph.values.insert(name.into(), Value::Class(class));
@@ -541,6 +542,11 @@ fn describe(parts: &Parts, node: &Part, given: &[Option<Value>]) -> Described {
             described.commutative = true;
             described.not_negative = None;
         }
+        "QLinearAdd" | "QLinearMul" if is_class(0) && is_class(3) => {
+            described.signature = if plain == "QLinearMul" { "Mul" } else { "Add" }.into();
+            described.commutative = true;
+            described.not_negative = None;
+        }
         "Add" | "Mul" | "Sub" | "Div" | "BatchNormalization" => {
             described.signature = "Affine".into();
             described.takes_scale = true;
@@ -552,7 +558,7 @@ fn describe(parts: &Parts, node: &Part, given: &[Option<Value>]) -> Described {
             );
             described.not_negative = None;
         }
-        "GlobalAveragePool" => {
+        "GlobalAveragePool" | "QLinearGlobalAveragePool" => {
             described.signature = "mean over height and width".into();
             described.not_negative = None;
         }
@@ -560,8 +566,9 @@ fn describe(parts: &Parts, node: &Part, given: &[Option<Value>]) -> Described {
             described.signature = "mean over height and width".into();
             described.not_negative = None;
         }
-        "Concat" => {
-            described.signature = format!("Concat of {}", given.len());
+        "Concat" | "QLinearConcat" => {
+            let values = (0..given.len()).filter(|&place| is_class(place)).count();
+            described.signature = format!("Concat of {values}");
             described.not_negative = None;
         }
         _ => {

@@ -25,7 +25,7 @@ pub use report::{AgainstReport, AgainstRun, Layer, Side, Unaligned};
 pub(crate) use closeness::difference;
 pub(crate) use inputs::{Inputs, Tensor, fill};
 pub(crate) use interface::Interface;
-pub(crate) use walk::{WalkError, can_be_handed_on, run_cut};
+pub(crate) use walk::{can_be_handed_on, run_cut};
 
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Optimization, Runtime, Session};
@@ -109,13 +109,20 @@ impl Layers {
         }
     }
 
-    /// For each value of A the values of B that hold the same.
-    pub(crate) fn of_value(&self, value: &str) -> &[String] {
-        let partner = self
-            .a
-            .class_of(value)
-            .and_then(|class| self.alignment.of_a[class]);
-        partner.map_or(&[], |class| &self.b.classes[class].members)
+    /// The value of B that holds the same as a value of A, where that can only be one.
+    pub(crate) fn of_value(&self, value: &str) -> Option<&str> {
+        let class = self.a.class_of(value)?;
+        let (members, others) = (
+            &self.a.classes[class].members,
+            &self.b.classes[self.alignment.of_a[class]?].members,
+        );
+        let named = others.iter().find(|other| *other == value);
+        let only = || {
+            others
+                .first()
+                .filter(|_| members.len() == 1 && others.len() == 1)
+        };
+        named.or_else(only).map(String::as_str)
     }
 }
 
@@ -146,8 +153,11 @@ pub fn against(
     }
     let reference = find(options.against_runtime.as_deref().unwrap_or(names[0]))?;
     let mut notes = interface.notes.clone();
-    if !layers.alignment.names_agree {
-        notes.push("the files' names do not agree with their structure: layers were told by structure alone".into());
+    if layers.alignment.names_contradict {
+        notes.push(
+            "some names are of other layers in A than in B: layers were told by structure alone"
+                .into(),
+        );
     }
     let side_b = Side::of(b, reference)?;
     provenance

@@ -207,7 +207,7 @@ pub(super) fn operator_of(parts: &Parts, value: &str) -> String {
 }
 
 impl Difference {
-    pub(super) fn missing(side: &str) -> Self {
+    pub(crate) fn missing(side: &str) -> Self {
         Self {
             metrics: None,
             share: f64::NAN,
