@@ -332,6 +332,3 @@ impl Alignment {
             .collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

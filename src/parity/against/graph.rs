@@ -606,6 +606,3 @@ fn is_over_map(parts: &Parts, node: &Part) -> bool {
     axes.sort_unstable();
     axes == [2, 3] || axes == [-2, -1]
 }
-
-#[cfg(test)]
-mod tests;

@@ -25,16 +25,23 @@ pub(super) fn search(
             .collect(),
         ..Part::default()
     };
-    let mut found = match trials.try_part(&whole)? {
-        Outcome::Fails(failure) => Found {
-            part: whole,
-            failure,
+    let points = trials.cut_points();
+    let (mut found, end) = match trials.try_part(&whole)? {
+        Outcome::Fails(failure) => {
+            trials.looked_for = Some(failure.clone());
+            let mut found = Found {
+                part: whole,
+                failure,
+            };
+            let end = first_failing(trials, &points, &mut found, progress)?;
+            (found, end)
+        }
+        Outcome::Passes | Outcome::Other => match within(trials, &points, progress)? {
+            Some(found) => found,
+            None => return Ok(None),
         },
-        Outcome::Passes | Outcome::Other => return Ok(None),
     };
     trials.looked_for = Some(found.failure.clone());
-    let points = trials.cut_points();
-    let end = first_failing(trials, &points, &mut found, progress)?;
     narrow_outputs(trials, &mut found)?;
     last_beginning(trials, &points, end, &mut found, progress)?;
     drop_nodes(trials, &points, &mut found, progress)?;
@@ -52,6 +59,40 @@ impl Found {
             Outcome::Passes | Outcome::Other => Ok(false),
         }
     }
+}
+
+/// Where the outputs hold: the first value within the graph that does not, asked for together with all others.
+fn within(
+    trials: &mut Trials<'_>,
+    points: &[String],
+    progress: &mut dyn FnMut(&str),
+) -> Result<Option<(Found, usize)>, BisectError> {
+    progress("the outputs hold: trying all values before them");
+    let mut part = Part {
+        outputs: points.to_vec(),
+        ..Part::default()
+    };
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let Outcome::Fails(failure) = trials.try_part(&part)? else {
+        return Ok(None);
+    };
+    let end = match &failure {
+        Failure::Values { output, .. } => {
+            let place = points.iter().position(|point| point == output);
+            place.map_or(points.len(), |place| place + 1)
+        }
+        _ => points.len(),
+    };
+    let mut found = Found {
+        part: part.clone(),
+        failure,
+    };
+    part.outputs = points[end - 1..end].to_vec();
+    // By itself the value may come out otherwise: a runtime fuses differently for it.
+    found.replace(trials, part)?;
+    Ok(Some((found, end)))
 }
 
 /// Halves the cut points until the beginning of the graph up to one fails and up to the one before does not. Returns how

@@ -54,7 +54,7 @@ pub(super) fn shrink(
         failure: found.failure.clone(),
         cut,
     };
-    let Some(reference) = reference_of(trials, &found, &example)? else {
+    if reference_of(trials, &found, &example)?.is_none() {
         example.describe(trials, &found)?;
         return Ok(example);
     };
@@ -69,7 +69,10 @@ pub(super) fn shrink(
             }
         }
     }
-    example.reference = trials.layers.is_some().then_some(reference);
+    if trials.layers.is_some() {
+        // With the sizes that are left.
+        example.reference = reference_of(trials, &found, &example)?;
+    }
     example.describe(trials, &found)?;
     Ok(example)
 }
