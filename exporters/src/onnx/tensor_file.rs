@@ -61,10 +61,10 @@ mod tests {
     fn another_reader_finds_the_tensor() {
         let written = tensor_file("x", &[2, 2], TensorValues::Float32(&[1.0, -2.5, 0.0, 3.0]));
         let read = Independent::parse_from_bytes(&written).unwrap();
-        assert_eq!((read.name(), read.data_type()), ("x", FLOAT));
+        assert_eq!((read.name.as_str(), read.data_type), ("x", FLOAT));
         assert_eq!(read.dims, [2, 2]);
         let values: Vec<f32> = read
-            .raw_data()
+            .raw_data
             .as_chunks::<4>()
             .0
             .iter()
@@ -78,10 +78,7 @@ mod tests {
             (TensorValues::Int64(&[-1]), INT64, vec![255; 8]),
         ] {
             let read = Independent::parse_from_bytes(&tensor_file("y", &[1], values)).unwrap();
-            assert_eq!(
-                (read.data_type(), read.raw_data().to_vec()),
-                (data_type, bytes)
-            );
+            assert_eq!((read.data_type, read.raw_data.to_vec()), (data_type, bytes));
         }
     }
 }

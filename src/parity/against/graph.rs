@@ -1,10 +1,16 @@
 //! A graph as classes of values: all values that hold the same numbers are one class, whatever they are called, and what
 //! exporters, optimisers and quantisers write in different ways has one form.
 
+mod signature;
+mod tail;
+
 use std::collections::HashMap;
 
 use incept_exporters::onnx::proto::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
 use incept_exporters::onnx::{Part, Parts};
+
+use signature::{Described, describe};
+use tail::readers;
 
 /// Values that hold the same numbers, up to rounding and shape.
 #[derive(Debug, Clone, Default)]
@@ -116,20 +122,6 @@ impl Graph {
         self.classes.push(class);
         self.classes.len() - 1
     }
-}
-
-/// Which nodes read each value; an output of the graph counts as one more.
-fn readers(parts: &Parts) -> HashMap<&str, Vec<usize>> {
-    let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (index, node) in parts.nodes().iter().enumerate() {
-        for input in &node.inputs {
-            readers.entry(input).or_default().push(index);
-        }
-    }
-    for output in parts.outputs() {
-        readers.entry(output).or_default().push(usize::MAX);
-    }
-    readers
 }
 
 struct Reader<'a> {
@@ -399,210 +391,4 @@ impl<'a> Reader<'a> {
             (false, _) => entry.hidden = Some(format!("`{name}` holds no floating-point numbers")),
         }
     }
-
-    /// The scales and shifts by constants right behind a node, which may be folded into its weights: batch
-    /// normalisation, and multiplications and additions. Only where nothing else reads the values between.
-    fn tail(&self, index: usize, node: &'a Part) -> Vec<usize> {
-        let mut tail = vec![];
-        let mut at = index;
-        let mut output = node.outputs.first().map_or("", String::as_str);
-        let mut candidates = vec![];
-        while let Some([next]) = self.readers.get(output).map(Vec::as_slice) {
-            let Some(reader) = self.parts.nodes().get(*next).filter(|_| *next > at) else {
-                break;
-            };
-            let is_constant = |name: &String| name.is_empty() || self.is_constant(name);
-            let others = reader.input_places().iter().filter(|name| *name != output);
-            let scales = match reader.operator.as_str() {
-                "BatchNormalization" => others.clone().all(is_constant),
-                "Mul" | "Add" | "Sub" => {
-                    others.clone().count() == 1 && others.clone().all(is_constant)
-                }
-                "Div" => {
-                    reader
-                        .input_places()
-                        .first()
-                        .is_some_and(|name| name == output)
-                        && others.clone().all(is_constant)
-                }
-                operator => {
-                    // Passed over, if scales follow.
-                    if !SAME[..4].contains(&operator) && !operator.ends_with("uantizeLinear") {
-                        break;
-                    }
-                    false
-                }
-            };
-            at = *next;
-            candidates.push((at, scales));
-            output = reader.outputs.first().map_or("", String::as_str);
-        }
-        tail.extend(
-            candidates
-                .iter()
-                .filter(|(_, scales)| *scales)
-                .map(|(at, _)| *at),
-        );
-        tail
-    }
-
-    /// Whether a value depends on no input.
-    fn is_constant(&self, name: &str) -> bool {
-        let mut waiting = vec![name];
-        let mut steps = 0;
-        while let Some(name) = waiting.pop() {
-            steps += 1;
-            if self.parts.is_stored(name)
-                || matches!(self.graph.values.get(name), Some(Value::Constant(_)))
-            {
-                continue;
-            }
-            match self.parts.producer(name) {
-                // A constant is a few steps deep; what is deeper is taken for none.
-                Some(producer) if steps < 64 => waiting.extend(
-                    self.parts.nodes()[producer]
-                        .inputs
-                        .iter()
-                        .map(String::as_str),
-                ),
-                _ => return false,
-            }
-        }
-        true
-    }
-}
-
-/// What a node is.
-struct Described {
-    signature: String,
-    /// Whether scale and shift may be folded into it.
-    takes_scale: bool,
-    /// Whether it begins a chain of these.
-    base: bool,
-    convolves: bool,
-    commutative: bool,
-    /// Whether no value is below 0; none: where none of its operands' is.
-    not_negative: Option<bool>,
-}
-
-/// Names a node by what tells layers apart. Left out is what a faulty export gets wrong at the same layer: padding, how
-/// it is counted, epsilon, factors, and the weights themselves. There the numbers differ, and say so.
-fn describe(parts: &Parts, node: &Part, given: &[Option<Value>]) -> Described {
-    let plain = node.operator.rsplit('.').next().unwrap_or_default();
-    let dims = |place: usize| match given.get(place) {
-        Some(Some(Value::Constant(Some(dims)))) => Some(dims.clone()),
-        _ => None,
-    };
-    let is_class = |place: usize| matches!(given.get(place), Some(Some(Value::Class(_))));
-    let settings = |names: &[&str]| {
-        let mut text = String::new();
-        for name in names {
-            let Some(values) = node.integers(name) else {
-                continue;
-            };
-            // All ones is what it is where nothing is said.
-            if *name == "kernel_shape" || values.iter().any(|&value| value != 1) {
-                text += &format!(" {name} {values:?}");
-            }
-        }
-        text
-    };
-    let mut described = Described {
-        signature: String::new(),
-        takes_scale: false,
-        base: true,
-        convolves: false,
-        commutative: false,
-        not_negative: Some(false),
-    };
-    match plain {
-        "Conv" | "FusedConv" | "ConvTranspose" | "QLinearConv" => {
-            let operator = if plain == "ConvTranspose" {
-                plain
-            } else {
-                "Conv"
-            };
-            let weights = dims(if plain == "QLinearConv" { 3 } else { 1 });
-            let group = node.integer("group").unwrap_or(1);
-            let strides = settings(&["strides", "dilations"]);
-            described.signature = format!("{operator} {weights:?}{strides} group {group}");
-            described.takes_scale = true;
-            described.convolves = true;
-        }
-        "Gemm" | "FusedGemm" | "MatMul" if is_class(0) && dims(1).is_some_and(|d| d.len() == 2) => {
-            let mut weights = dims(1).unwrap_or_default();
-            if node.integer("transB").unwrap_or(0) != 0 {
-                weights.reverse();
-            }
-            described.signature = format!("Linear {weights:?}");
-            described.takes_scale = true;
-        }
-        "Add" | "Sum" | "Mul" if given.len() > 1 && (0..given.len()).all(is_class) => {
-            described.signature = if plain == "Mul" { "Mul" } else { "Add" }.into();
-            described.commutative = true;
-            described.not_negative = None;
-        }
-        "QLinearAdd" | "QLinearMul" if is_class(0) && is_class(3) => {
-            described.signature = if plain == "QLinearMul" { "Mul" } else { "Add" }.into();
-            described.commutative = true;
-            described.not_negative = None;
-        }
-        "Add" | "Mul" | "Sub" | "Div" | "BatchNormalization" => {
-            described.signature = "Affine".into();
-            described.takes_scale = true;
-        }
-        "MaxPool" | "AveragePool" | "LpPool" => {
-            described.signature = format!(
-                "{plain}{}",
-                settings(&["kernel_shape", "strides", "dilations"])
-            );
-            described.not_negative = None;
-        }
-        "GlobalAveragePool" | "QLinearGlobalAveragePool" => {
-            described.signature = "mean over height and width".into();
-            described.not_negative = None;
-        }
-        "ReduceMean" if is_over_map(parts, node) => {
-            described.signature = "mean over height and width".into();
-            described.not_negative = None;
-        }
-        "Concat" | "QLinearConcat" => {
-            let values = (0..given.len()).filter(|&place| is_class(place)).count();
-            described.signature = format!("Concat of {values}");
-            described.not_negative = None;
-        }
-        _ => {
-            let shapes: Vec<String> = (0..given.len())
-                .filter(|&place| !is_class(place))
-                .map(|place| {
-                    // A scalar is written with any number of dimensions.
-                    let dims = dims(place).unwrap_or_default();
-                    format!(
-                        "{:?}",
-                        dims.into_iter()
-                            .filter(|&size| size != 1)
-                            .collect::<Vec<_>>()
-                    )
-                })
-                .collect();
-            let settings = settings(&["kernel_shape", "strides", "perm"]);
-            described.signature = format!("{}{settings} {}", node.operator, shapes.join(" "));
-            let sign = ["Sigmoid", "HardSigmoid", "Softmax", "Abs", "Exp"].contains(&plain);
-            described.not_negative = Some(sign);
-        }
-    }
-    described
-}
-
-/// Whether a mean is over the last two of four dimensions.
-fn is_over_map(parts: &Parts, node: &Part) -> bool {
-    let axes = node.integers("axes").map(<[i64]>::to_vec);
-    let place = || {
-        node.input_places()
-            .get(1)
-            .and_then(|name| parts.constant_integers(name))
-    };
-    let mut axes = axes.or_else(place).unwrap_or_default();
-    axes.sort_unstable();
-    axes == [2, 3] || axes == [-2, -1]
 }

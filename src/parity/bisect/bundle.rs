@@ -18,8 +18,11 @@ use crate::parity::against::Tensor;
 /// The folder of inputs and outputs, as ONNX's own tests call it.
 const DATA: &str = "test_data_set_0";
 
-/// Refuses a folder that holds anything.
+/// Refuses a folder that holds anything, or has no place to be in.
 pub(super) fn check_folder(path: &Path) -> Result<(), BisectError> {
+    if !parent_of(path).is_dir() {
+        return Err(FileError::new("write", path, ErrorKind::NotFound.into()).into());
+    }
     match fs::read_dir(path) {
         Ok(mut entries) => match entries.next() {
             Some(_) => Err(BisectError::NotEmpty { path: path.into() }),
@@ -38,10 +41,7 @@ pub(super) fn write(
     example: &Example,
 ) -> Result<(), BisectError> {
     let failed = |source| FileError::new("write", out, source);
-    let parent = out
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let parent = parent_of(out);
     let folder = tempfile::Builder::new()
         .prefix(".incept-")
         .suffix(".partial")
@@ -56,6 +56,13 @@ pub(super) fn write(
         .and_then(|parent| parent.sync_all())
         .map_err(failed)?;
     Ok(())
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn fill(

@@ -101,8 +101,12 @@ fn reference_of(
     };
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     let shape = |name: &str| {
-        let place = inputs.iter().position(|input| input == name)?;
-        Some(example.inputs[place].1.shape().to_vec())
+        let input = inputs.iter().position(|input| input == name);
+        let output = || outputs.iter().position(|output| *output == name);
+        match input {
+            Some(place) => Some(example.inputs[place].1.shape().to_vec()),
+            None => Some(example.outputs.get(output()?)?.1.shape().to_vec()),
+        }
     };
     let cut = trials.b.cut(
         &outputs,
