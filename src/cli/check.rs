@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::against::{AgainstArguments, Shared};
 use super::output::{message, only_data, print, progress, write_json};
-use super::{Failure, Outcome};
-use crate::parity::{CheckOptions, DEFAULT_MEMORY, Rule, check};
+use super::{Failure, Outcome, against};
+use crate::parity::{CheckOptions, DEFAULT_MEMORY, check};
 use crate::report::write_check;
 
 /// Compare an exported model in each runtime with libtorch in float64, layer by layer
@@ -17,9 +18,12 @@ use crate::report::write_check;
 /// (accumulated), on seeded random images. Errors are in units of what rounding explains in the file's precision; so are
 /// those of the file's outputs, at several batch sizes. Exit code 0: parity holds, 1: it does not, 2: the check could not
 /// run.
+///
+/// With --against: any ONNX file beside any other of equal inputs and outputs, layer by layer, told by the graphs'
+/// structure where names differ.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The model, as `incept export` wrote it
+    /// The model: as `incept export` wrote it, or with --against any
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     /// The weights it was exported from; not needed if it was exported from a seed
@@ -34,12 +38,6 @@ pub(super) struct Arguments {
     /// Show every layer, not only the worst of each block
     #[arg(long)]
     layers: bool,
-    /// Let |actual - reference| <= ATOL + RTOL * |reference| decide, as numpy does, in place of rounding
-    #[arg(long, value_name = "ATOL")]
-    atol: Option<f64>,
-    /// The relative part of it [default, if --atol is given: 0]
-    #[arg(long, value_name = "RTOL")]
-    rtol: Option<f64>,
     /// Memory that the comparison of layers may take: bytes, or with KiB, MiB or GiB
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2GiB")]
     memory: u64,
@@ -55,14 +53,28 @@ pub(super) struct Arguments {
     /// Write a page into this folder, check.html, and the numbers beside it
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    against: AgainstArguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     debug_assert_eq!(size("2GiB"), Ok(DEFAULT_MEMORY));
+    if let Some(reference) = &arguments.against.against {
+        let shared = Shared {
+            model: &arguments.model,
+            runtimes: &arguments.runtimes,
+            batches: &arguments.batches,
+            layers: arguments.layers,
+            seed: arguments.seed,
+            json: arguments.json.as_deref(),
+        };
+        return against::run(reference, &arguments.against, &shared);
+    }
+    arguments.against.refuse_alone()?;
     let mut options = CheckOptions {
         runtimes: arguments.runtimes.clone(),
         weights: arguments.weights.clone(),
-        rule: rule(arguments)?,
+        rule: arguments.against.rule(),
         seed: arguments.seed,
         noise: !arguments.no_noise,
         memory: arguments.memory,
@@ -90,23 +102,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     } else {
         Outcome::CheckFailed
     })
-}
-
-fn rule(arguments: &Arguments) -> Result<Option<Rule>, Failure> {
-    let given = [("--atol", arguments.atol), ("--rtol", arguments.rtol)];
-    for (name, value) in given {
-        if let Some(found) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
-            return Err(Failure::new(
-                format!("{name}: expected a number from 0 up, found {found}"),
-                "leave it out to let rounding decide",
-            ));
-        }
-    }
-    let numpy = arguments.atol.is_some() || arguments.rtol.is_some();
-    Ok(numpy.then(|| Rule::Numpy {
-        atol: arguments.atol.unwrap_or(0.0),
-        rtol: arguments.rtol.unwrap_or(0.0),
-    }))
 }
 
 /// A number of bytes: `2GiB`, `512MiB`, `1048576`.

@@ -85,6 +85,8 @@ failures!(
     crate::images::synthetic::SyntheticError,
     crate::parity::ParityError,
     crate::report::ReportError,
+    crate::parity::against::AgainstError,
+    crate::parity::bisect::BisectError,
     crate::runtime::RuntimeError,
     crate::training::ConfigError,
 );

@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, each parsing, calling the library and printing. No logic.
 
+mod against;
+mod bisect;
 mod check;
 mod demo;
 mod doctor;
@@ -38,7 +40,7 @@ enum Outcome {
 #[derive(Debug, Parser)]
 #[command(name = "incept", version, max_term_width = 110)]
 #[command(
-    after_help = "Exit codes: 0 done (for `check`, `matrix` and `golden verify`: it holds), 1 the check failed, 2 it could not run."
+    after_help = "Exit codes: 0 done (for `check`, `matrix` and `golden verify`: it holds; for `bisect`: nothing fails), 1 the check failed, 2 it could not run."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -52,7 +54,8 @@ enum Command {
     Draw(draw::Arguments),
     Export(Box<export::Arguments>),
     Inspect(inspect::Arguments),
-    Check(check::Arguments),
+    Check(Box<check::Arguments>),
+    Bisect(bisect::Arguments),
     Matrix(matrix::Arguments),
     Golden(golden::Arguments),
     Train(train::Arguments),
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Golden(arguments) => golden::run(&arguments),
+        Command::Bisect(arguments) => bisect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Weights(arguments) => weights::run(&arguments),

@@ -1,7 +1,9 @@
 //! Whether two computations of the same network agree: metrics, verdicts, and the check that runs them.
 
+pub mod against;
 #[cfg(not(feature = "torch"))]
 mod beside;
+pub mod bisect;
 mod check;
 mod error;
 mod errors;

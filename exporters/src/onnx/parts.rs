@@ -1,6 +1,8 @@
 //! A model's graph taken apart, so that any part of it can be a model of its own: one layer, or the nodes between two
 //! values. Nodes and tensors keep the bytes they have in the file, whatever they hold.
 
+mod structure;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use prost::Message;
@@ -193,8 +195,8 @@ impl Parts {
     }
 
     /// The part of the graph that computes `outputs` from the values at which `stop` says to stop (never the outputs
-    /// themselves) and the graph's own inputs. `shape` gives the shapes of the values it takes, where they are known
-    /// better than the file knows them.
+    /// themselves) and the graph's own inputs. `shape` gives the shapes of the values it takes and puts out, where they
+    /// are known better than the file knows them.
     ///
     /// # Errors
     /// [`CutError`] where a value is not there.
@@ -263,7 +265,9 @@ impl Parts {
                 None => inputs.push(self.describe(input, shape(input))),
             }
         }
-        let outputs = outputs.iter().map(|output| self.describe(output, None));
+        let outputs = outputs
+            .iter()
+            .map(|output| self.describe(output, shape(output)));
         let rest = GraphProto {
             name: "part".into(),
             input: inputs.clone(),
@@ -402,6 +406,11 @@ fn result_type(node: &NodeProto) -> ResultType {
         "QuantizeLinear" | "DynamicQuantizeLinear" => ResultType::Known(UINT8),
         "DequantizeLinear" | "Where" | "CastLike" => ResultType::OfInput(1),
         "ConvInteger" | "MatMulInteger" => ResultType::Known(6),
+        // Quantised like the zero point of what they put out; without one, they put out floating-point numbers.
+        "QLinearConv" | "QLinearMatMul" | "QLinearAdd" | "QLinearMul" => ResultType::OfInput(7),
+        "QLinearConcat" => ResultType::OfInput(1),
+        "QGemm" if node.input.len() > 8 => ResultType::OfInput(8),
+        "QGemm" => ResultType::Known(FLOAT),
         _ => ResultType::OfInput(0),
     }
 }

@@ -5,6 +5,7 @@ mod placement;
 mod providers;
 mod tensors;
 
+use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorElementType;
 
@@ -56,8 +57,11 @@ impl Ort {
             runtime: self.name,
             reason,
         };
-        let mut builder =
-            ort::session::Session::builder(environment).map_err(|e| failed(e.to_string()))?;
+        // What goes wrong comes back as an error: the library need not write it to standard error as well.
+        let mut builder = ort::session::Session::builder(environment)
+            .map_err(|e| failed(e.to_string()))?
+            .with_log_level(LogLevel::Fatal)
+            .map_err(|e| failed(e.to_string()))?;
         if let Some(threads) = options.threads {
             builder = builder
                 .with_intra_threads(threads)
