@@ -347,7 +347,7 @@ fn histogram(layer: &LayerChecked) -> Option<Histogram> {
         height: round(height(count)),
         beyond: bin as f64 >= bound,
     });
-    let ticks = [-12, -8, -4, 0, 4, 8, 12, 16].map(|exponent: i32| Tick {
+    let ticks = [-12, -6, 0, 6, 12].map(|exponent: i32| Tick {
         x: round(left + step * f64::from(exponent - HISTOGRAM_FROM)),
         text: match exponent {
             0 => "1".into(),
@@ -356,7 +356,7 @@ fn histogram(layer: &LayerChecked) -> Option<Histogram> {
         },
     });
     let caption = format!(
-        "largest {:.1} units at {:?}, expected {:e}, found {:e}; root mean square {:.2}; the dashed line is the bound, {:.1}",
+        "largest {:.1} units at {:?}, expected {:.7e}, found {:.7e}; root mean square {:.2}; the dashed line is the bound, {:.1}",
         units.largest,
         worst.index,
         worst.reference,

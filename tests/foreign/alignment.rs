@@ -235,8 +235,8 @@ fn other_interfaces_are_refused_with_both() {
     super::support::run([
         Path::new("check"),
         &ours,
-        Path::new("--rtol"),
-        Path::new("1e-3"),
+        Path::new("--image-size"),
+        Path::new("75"),
     ])
-    .could_not_run(&["--rtol goes with --against"]);
+    .could_not_run(&["--image-size goes with --against"]);
 }

@@ -442,16 +442,12 @@ fn check_takes_every_form() {
         "1".as_ref(),
     ])
     .code(0);
-    for head in ["features, file as it is", "probabilities, file as it is"] {
+    for head in ["  features  ", "  probabilities  "] {
         assert!(said.stdout.contains(head), "{}", said.stdout);
     }
     let image = export("image", &["--input", "image"]);
     let said = run(["check".as_ref(), image.as_os_str()]).code(0);
-    assert!(
-        said.stdout.contains("logits, file as it is"),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.contains("  logits  "), "{}", said.stdout);
     // rten has no antialiased resize, and without libtorch there is nothing else to compare with.
     #[cfg(feature = "torch")]
     for size in ["75", "91x139"] {
