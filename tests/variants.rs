@@ -59,6 +59,8 @@ fn check(model: &str, weights: &str) -> Value {
         "--weights",
         weights,
         "--no-noise",
+        "--batch",
+        "1",
         "--json",
         "-",
     ]);
