@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use incept_exporters::files::FileError;
+use incept_exporters::onnx::Model;
 use incept_exporters::text::hex;
 use incept_exporters::weights::checkpoint::files_of;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,18 @@ impl Provenance {
         self.inputs
             .insert(path.display().to_string(), sha256_of_file(path)?);
         Ok(())
+    }
+
+    /// Adds a model and the files that its tensors lie in.
+    ///
+    /// # Errors
+    /// [`FileError`] with the path.
+    pub fn add_model(&mut self, model: &Model) -> Result<(), FileError> {
+        self.add_file(&model.path)?;
+        model
+            .data_files
+            .iter()
+            .try_for_each(|file| self.add_file(file))
     }
 
     /// Adds the files that a checkpoint of this name is read from.

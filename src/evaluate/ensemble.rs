@@ -39,22 +39,16 @@ impl Member {
         options: &EvaluateOptions,
         provenance: &mut Provenance,
     ) -> Result<Self, EvaluateError> {
-        let Model { bytes, data_files } = Model::load(path)?;
-        provenance.add_file(path)?;
-        data_files
-            .iter()
-            .try_for_each(|file| provenance.add_file(file))?;
-        let facts = ModelFacts::read(&bytes).map_err(|source| EvaluateError::Model {
-            path: path.into(),
-            source,
-        })?;
+        let model = Model::load(path)?;
+        provenance.add_model(&model)?;
+        let facts = model.facts()?;
         let interface = Interface::read(path, &facts, dataset, options)?;
         let runtime = runtime::find(&options.runtime)?;
         let described = format!("{}, {}", runtime.version()?, runtime.device());
         if !provenance.runtimes.contains(&described) {
             provenance.runtimes.push(described);
         }
-        let session = runtime.load(&bytes, LoadOptions::default())?;
+        let session = runtime.load(&model.bytes, LoadOptions::default())?;
         let images = dataset.samples().len();
         let classes = dataset.classes().len();
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use incept_exporters::onnx::{ContractError, LoadError, ReadError};
+use incept_exporters::onnx::{ContractError, LoadError};
 
 use crate::crops::CropError;
 use crate::files::FileError;
@@ -15,18 +15,9 @@ pub enum EvaluateError {
     /// A model cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A model cannot be loaded with its data.
+    /// A model is not ONNX, or cannot be loaded with its data.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A model is not ONNX.
-    #[error("cannot read the model `{}`", path.display())]
-    Model {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: ReadError,
-    },
     /// A model that takes or gives something else than an image classifier does.
     #[error("model `{}`: expected {expected}, found {found}", path.display())]
     Interface {
@@ -116,7 +107,6 @@ impl EvaluateError {
         match self {
             Self::File(error) => error.hint(),
             Self::Load(error) => error.hint(),
-            Self::Model { source, .. } => source.hint(),
             Self::Image(error) => error.hint(),
             Self::Crop(error) => error.hint(),
             Self::Runtime(error) => error.hint(),

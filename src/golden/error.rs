@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use incept_exporters::files::FileError;
-use incept_exporters::onnx::{LoadError, ReadError};
+use incept_exporters::onnx::LoadError;
 
 use crate::parity::ParityError;
 use crate::runtime::RuntimeError;
@@ -14,18 +14,9 @@ pub enum GoldenError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The model cannot be loaded with its data.
+    /// The model is not ONNX, or cannot be loaded with its data.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The model is not ONNX.
-    #[error("cannot read the model `{}`", path.display())]
-    Model {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: ReadError,
-    },
     /// A runtime is missing, or the one that is to be the reference refuses the model.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -108,7 +99,6 @@ impl GoldenError {
         match self {
             Self::File(error) => error.hint(),
             Self::Load(error) => error.hint(),
-            Self::Model { source, .. } => source.hint(),
             Self::Runtime(error) => error.hint(),
             Self::Parity(error) => error.hint(),
             Self::OtherWeights { .. } => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use incept_exporters::onnx::{self, Bytes, ModelFacts};
+use incept_exporters::onnx::{self, ModelFacts};
 use ndarray::ArrayD;
 
 use super::GoldenError;
@@ -38,8 +38,7 @@ pub(super) enum Reference {
 
 /// What a reference is made from.
 pub(super) struct Model<'a> {
-    pub(super) path: &'a Path,
-    pub(super) bytes: &'a Bytes,
+    pub(super) file: &'a onnx::Model,
     pub(super) facts: &'a ModelFacts,
     /// The weights it was exported from, where they are given.
     pub(super) weights: Option<&'a Path>,
@@ -66,7 +65,7 @@ impl Reference {
         values: &[String],
         provenance: &mut Provenance,
     ) -> Result<Self, GoldenError> {
-        let path = model.path;
+        let path = model.file.path.as_path();
         let missing = |reason: String| GoldenError::Reference {
             path: path.into(),
             reason,
@@ -111,7 +110,7 @@ impl Reference {
     #[cfg(not(feature = "torch"))]
     fn libtorch(model: &Model<'_>, _: &[String], _: &mut Provenance) -> Result<Self, GoldenError> {
         Err(GoldenError::Reference {
-            path: model.path.into(),
+            path: model.file.path.clone(),
             reason: "this build has no libtorch (feature `torch`)".into(),
             hint: Some(format!(
                 "--reference {RUNTIME}, or build with `--features torch`"
@@ -128,7 +127,7 @@ impl Reference {
         let runtime = runtime::find(name)?;
         if model.weights.is_some() {
             return Err(GoldenError::Reference {
-                path: model.path.into(),
+                path: model.file.path.clone(),
                 reason: format!(
                     "`{name}` computes the file itself, and --weights would compute nothing"
                 ),
@@ -138,11 +137,7 @@ impl Reference {
             });
         }
         let version = runtime.version()?;
-        let failed = |source| GoldenError::Model {
-            path: model.path.into(),
-            source,
-        };
-        let extended = onnx::with_outputs(model.bytes, values).map_err(failed)?;
+        let extended = model.file.with_outputs(values)?;
         let options = LoadOptions {
             optimization: Optimization::None,
             ..LoadOptions::default()

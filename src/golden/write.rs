@@ -93,10 +93,7 @@ pub fn write(
     bundle::may_be_replaced(folder)?;
     let path = options.model.as_path();
     let loaded = onnx::Model::load(path)?;
-    let facts = ModelFacts::read(&loaded.bytes).map_err(|source| GoldenError::Model {
-        path: path.into(),
-        source,
-    })?;
+    let facts = loaded.facts()?;
     let net = facts.network.as_ref().map(|network| {
         let built = network.build();
         built.map_err(|source| ParityError::Rebuild {
@@ -109,15 +106,10 @@ pub fn write(
     let data_files = data_files(path, &loaded.data_files)?;
 
     let mut provenance = Provenance::of_this_run();
-    provenance.add_file(path)?;
-    let files = loaded.data_files.iter();
-    files
-        .map(PathBuf::as_path)
-        .try_for_each(|file| provenance.add_file(file))?;
+    provenance.add_model(&loaded)?;
     progress("preparing the reference");
     let model = Model {
-        path,
-        bytes: &loaded.bytes,
+        file: &loaded,
         facts: &facts,
         weights: options.weights.as_deref(),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use incept_exporters::onnx::{self, ModelFacts, Output};
+use incept_exporters::onnx::{ModelFacts, Output};
 use ndarray::ArrayD;
 
 use super::check::{Subject, compared_nodes};
@@ -18,7 +18,7 @@ const AS_IT_IS: &str = ", file as it is";
 /// # Errors
 /// [`ParityError`] where a part could not run at all.
 pub(super) fn compare_all(
-    subject: &Subject<'_>,
+    subject: &Subject,
     runtimes: &[&'static dyn Runtime],
     checked: &mut [RuntimeChecked],
     run: &mut Run<'_>,
@@ -41,11 +41,7 @@ pub(super) fn compare_all(
         .map(|&id| net.at(id).name.clone())
         .collect();
     let outputs = put_out(&names, facts, &network.outputs);
-    let extended = onnx::with_outputs(&subject.model.bytes, &outputs);
-    let extended = extended.map_err(|source| ParityError::Model {
-        path: subject.path.into(),
-        source,
-    })?;
+    let extended = subject.model.with_outputs(&outputs)?;
     let feed = subject.feed(run.options.seed);
     let mut references: Vec<Vec<NamedOutput>> = vec![];
     for (place, (runtime, checked)) in runtimes.iter().zip(checked).enumerate() {

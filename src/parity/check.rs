@@ -48,8 +48,7 @@ impl Default for CheckOptions {
 }
 
 /// A model that is checked, read and understood.
-pub(super) struct Subject<'a> {
-    pub(super) path: &'a Path,
+pub(super) struct Subject {
     pub(super) model: Model,
     pub(super) facts: ModelFacts,
     pub(super) network: NetworkFacts,
@@ -64,7 +63,7 @@ pub(super) struct Subject<'a> {
     pub(super) fixed: Option<usize>,
 }
 
-impl Subject<'_> {
+impl Subject {
     /// The images of the largest batch.
     pub(super) fn feed(&self, seed: u64) -> Feed {
         let largest = self.batches.iter().copied().max().unwrap_or(1);
@@ -85,11 +84,7 @@ pub fn check(
 ) -> Result<ParityReport, ParityError> {
     let subject = read(model, options)?;
     let mut provenance = Provenance::of_this_run();
-    provenance.add_file(model)?;
-    let data_files = &subject.model.data_files;
-    data_files
-        .iter()
-        .try_for_each(|file| provenance.add_file(file))?;
+    provenance.add_model(&subject.model)?;
     let mut notes = vec![];
     let runtimes = runtimes(&options.runtimes)?;
     let mut checked = vec![];
@@ -132,12 +127,9 @@ pub fn check(
     })
 }
 
-fn read<'a>(path: &'a Path, options: &CheckOptions) -> Result<Subject<'a>, ParityError> {
+fn read(path: &Path, options: &CheckOptions) -> Result<Subject, ParityError> {
     let model = Model::load(path)?;
-    let facts = ModelFacts::read(&model.bytes).map_err(|source| ParityError::Model {
-        path: path.into(),
-        source,
-    })?;
+    let facts = model.facts()?;
     let network = facts
         .network
         .clone()
@@ -149,7 +141,6 @@ fn read<'a>(path: &'a Path, options: &CheckOptions) -> Result<Subject<'a>, Parit
     let fixed = facts.inputs.first().and_then(|input| input.shape.first());
     let fixed = fixed.and_then(|size| size.as_ref().ok()).copied();
     Ok(Subject {
-        path,
         model,
         #[cfg(feature = "torch")]
         heads: network

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use incept_exporters::files::FileError;
-use incept_exporters::onnx::{CutError, LoadError, ReadError, RebuildError};
+use incept_exporters::onnx::{CutError, LoadError, RebuildError};
 use incept_exporters::weights::WeightsError;
 
 use crate::runtime::RuntimeError;
@@ -14,18 +14,9 @@ pub enum ParityError {
     /// The model or a result cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The model cannot be loaded with its data.
+    /// The model is not ONNX, or cannot be loaded with its data.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The model is not ONNX.
-    #[error("cannot read the model `{}`", path.display())]
-    Model {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: ReadError,
-    },
     /// The model does not say which network it is.
     #[error("`{}` does not name its network: expected metadata `incept.network`, found none", path.display())]
     Foreign {
@@ -110,7 +101,6 @@ impl ParityError {
         match self {
             Self::File(error) => error.hint(),
             Self::Load(error) => error.hint(),
-            Self::Model { source, .. } => source.hint(),
             Self::Foreign { .. } => {
                 Some("`incept check` takes models that `incept export` wrote".into())
             }

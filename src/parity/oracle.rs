@@ -1,6 +1,5 @@
 //! The comparison with libtorch in float64 (feature `torch`).
 
-use incept_exporters::onnx::Parts;
 use ndarray::{ArrayD, Axis};
 
 use super::check::Subject;
@@ -19,20 +18,17 @@ const LARGEST_BATCH: usize = 32;
 /// # Errors
 /// [`ParityError`] where a part could not run at all.
 pub(super) fn compare_all(
-    subject: &Subject<'_>,
+    subject: &Subject,
     runtimes: &[&'static dyn Runtime],
     checked: &mut [RuntimeChecked],
     run: &mut Run<'_>,
 ) -> Result<(String, Rule, [usize; 2]), ParityError> {
     let mut oracle = oracle(subject, run)?;
     let rule = run.options.rule.unwrap_or(Rule::Rounding);
-    let parts = Parts::read(&subject.model.bytes).map_err(|source| ParityError::Model {
-        path: subject.path.into(),
-        source,
-    })?;
+    let parts = subject.model.parts()?;
     let layers = Layers::plan(&subject.net, parts, &subject.facts, &subject.network);
     let layers = layers.map_err(|source| ParityError::Cut {
-        value: subject.path.display().to_string(),
+        value: subject.model.path.display().to_string(),
         source,
     })?;
     let feed = subject.feed(run.options.seed);
@@ -56,7 +52,10 @@ pub(super) fn compare_all(
     drop(oracle);
     let heads = joined(subject, outcome.heads);
     for (place, (runtime, checked)) in runtimes.iter().zip(&mut *checked).enumerate() {
-        (run.progress)(&format!("running {} as it is", subject.path.display()));
+        (run.progress)(&format!(
+            "running {} as it is",
+            subject.model.path.display()
+        ));
         let options = LoadOptions {
             placement: true,
             ..LoadOptions::default()
@@ -105,8 +104,8 @@ pub(super) fn compare_all(
     Ok((reference, rule, [feed.scaled.len_of(Axis(0)), together]))
 }
 
-fn oracle(subject: &Subject<'_>, run: &mut Run<'_>) -> Result<Oracle, ParityError> {
-    let files = (subject.path, run.options.weights.as_deref());
+fn oracle(subject: &Subject, run: &mut Run<'_>) -> Result<Oracle, ParityError> {
+    let files = (subject.model.path.as_path(), run.options.weights.as_deref());
     let (net, facts) = (&subject.net, &subject.network);
     let weights = weights_of(net, facts, files, run.provenance, run.notes)?;
     // The runtimes compute beside it, and libtorch's threads wait for each other by running in circles.
@@ -116,7 +115,7 @@ fn oracle(subject: &Subject<'_>, run: &mut Run<'_>) -> Result<Oracle, ParityErro
 }
 
 /// The heads of all groups of images as one.
-fn joined(subject: &Subject<'_>, groups: Vec<Vec<Head>>) -> Vec<Head> {
+fn joined(subject: &Subject, groups: Vec<Vec<Head>>) -> Vec<Head> {
     let heads = subject.heads.iter().filter_map(|&node| {
         let of_node: Vec<&Head> = groups
             .iter()

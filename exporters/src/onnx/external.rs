@@ -16,7 +16,7 @@ use super::proto::{
     TENSOR_EXTERNAL_DATA, TENSOR_RAW_DATA, TensorProto,
 };
 use super::read::for_each_field;
-use super::{ExportError, ReadError};
+use super::{ExportError, ModelFacts, Parts, ReadError, with_outputs};
 use crate::files::{self, FileError};
 
 /// A model that cannot be loaded with its data.
@@ -81,6 +81,8 @@ impl LoadError {
 /// A model with all its tensors.
 #[derive(Clone)]
 pub struct Model {
+    /// Its file.
+    pub path: PathBuf,
     /// The model; where its tensors lie in other files, a copy that holds them.
     pub bytes: Bytes,
     /// The other files.
@@ -120,6 +122,7 @@ impl Model {
             .all(|tensor| tensor.data_location != EXTERNAL)
         {
             return Ok(Self {
+                path: path.into(),
                 bytes,
                 data_files: vec![],
             });
@@ -141,9 +144,41 @@ impl Model {
         folder.check_overlaps()?;
         let whole = with_values(&bytes, &values, total).map_err(|error| failed(error.into()))?;
         Ok(Self {
+            path: path.into(),
             bytes: whole.into(),
             data_files: folder.files.into_values().map(|(path, _)| path).collect(),
         })
+    }
+
+    /// What the file says of itself.
+    ///
+    /// # Errors
+    /// [`LoadError::Model`] for anything but a whole ONNX model.
+    pub fn facts(&self) -> Result<ModelFacts, LoadError> {
+        ModelFacts::read(&self.bytes).map_err(|source| self.malformed(source))
+    }
+
+    /// The graph in its parts.
+    ///
+    /// # Errors
+    /// [`LoadError::Model`] for anything but a whole ONNX model.
+    pub fn parts(&self) -> Result<Parts, LoadError> {
+        Parts::read(&self.bytes).map_err(|source| self.malformed(source))
+    }
+
+    /// The model with these values as further outputs, see [`with_outputs`].
+    ///
+    /// # Errors
+    /// [`LoadError::Model`] for anything but a whole ONNX model.
+    pub fn with_outputs(&self, names: &[String]) -> Result<Vec<u8>, LoadError> {
+        with_outputs(&self.bytes, names).map_err(|source| self.malformed(source))
+    }
+
+    fn malformed(&self, source: ReadError) -> LoadError {
+        LoadError::Model {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 

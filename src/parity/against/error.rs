@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use incept_exporters::files::FileError;
-use incept_exporters::onnx::{CutError, LoadError, ReadError};
+use incept_exporters::onnx::{CutError, LoadError};
 
 use crate::runtime::RuntimeError;
 
@@ -13,18 +13,9 @@ pub enum AgainstError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A model cannot be loaded with its data.
+    /// A model is not ONNX, or cannot be loaded with its data.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A model is not ONNX.
-    #[error("cannot read the model `{}`", path.display())]
-    Model {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: ReadError,
-    },
     /// A runtime is missing, or refuses a model or an input.
     #[error("{}", side.as_ref().map_or_else(|| source.to_string(), |side| format!("{side}: a part of the graph could not run")))]
     Runtime {
@@ -111,7 +102,6 @@ impl AgainstError {
         match self {
             Self::File(error) => error.hint(),
             Self::Load(error) => error.hint(),
-            Self::Model { source, .. } => source.hint(),
             Self::Runtime { source, .. } => source.hint(),
             Self::Cut { .. } => Some("the file may be cut off, or was put together wrongly: export it again".into()),
             Self::Interface { .. } => Some("only models that take the same and put out the same can be compared; `incept inspect` shows both".into()),

@@ -73,16 +73,9 @@ pub(crate) struct Opened {
 /// Opens a model, and says so in the provenance.
 pub(crate) fn open(path: &Path, provenance: &mut Provenance) -> Result<Opened, AgainstError> {
     let model = Model::load(path)?;
-    provenance.add_file(path)?;
-    for file in &model.data_files {
-        provenance.add_file(file)?;
-    }
-    let parts = Parts::read(&model.bytes).map_err(|source| AgainstError::Model {
-        path: path.into(),
-        source,
-    })?;
+    provenance.add_model(&model)?;
     Ok(Opened {
-        parts,
+        parts: model.parts()?,
         bytes: model.bytes,
     })
 }
