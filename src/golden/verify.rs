@@ -41,22 +41,13 @@ pub fn verify(
 ) -> Result<GoldenReport, GoldenError> {
     let folders = bundle::find(folder)?;
     let mut runtimes: Vec<(&dyn Runtime, RuntimeVerified)> = vec![];
-    let asked = options.runtimes.iter().map(String::as_str);
-    let asked: Vec<&str> = match options.runtimes.as_slice() {
-        [] => runtime::DEFAULT.to_vec(),
-        _ => asked.collect(),
-    };
     let mut provenance = Provenance::of_this_run();
-    for name in asked {
-        if runtimes.iter().any(|(_, known)| known.runtime == name) {
-            continue;
-        }
-        let runtime = runtime::find(name)?;
+    for runtime in runtime::find_each(&options.runtimes, runtime::DEFAULT)? {
         let version = runtime.version()?;
         let device = runtime.device();
         provenance.runtimes.push(format!("{version}, {device}"));
         let verified = RuntimeVerified {
-            runtime: name.into(),
+            runtime: runtime.name().into(),
             version,
             device: device.into(),
             counts: Counts::default(),

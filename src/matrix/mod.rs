@@ -186,17 +186,14 @@ fn find(asked: &[String]) -> Result<Found, MatrixError> {
     let mut runtimes: Vec<&'static dyn Runtime> = vec![];
     let (mut present, mut absent) = (vec![], vec![]);
     let mut add = |runtime: &'static dyn Runtime, version: String| {
-        if runtimes.iter().all(|known| known.name() != runtime.name()) {
-            runtimes.push(runtime);
-            present.push(Present {
-                runtime: runtime.name().into(),
-                version,
-                device: runtime.device().into(),
-            });
-        }
+        runtimes.push(runtime);
+        present.push(Present {
+            runtime: runtime.name().into(),
+            version,
+            device: runtime.device().into(),
+        });
     };
-    for name in asked {
-        let runtime = runtime::find(name)?;
+    for runtime in runtime::find_each(asked, &[])? {
         add(runtime, runtime.version()?);
     }
     if asked.is_empty() {

@@ -9,7 +9,7 @@ use incept_exporters::onnx::{Model, ModelFacts, NetworkFacts, Output};
 use super::feed::Feed;
 use super::{ParityError, ParityReport, Rule, RuntimeChecked};
 use crate::provenance::Provenance;
-use crate::runtime::{self, Runtime};
+use crate::runtime;
 
 /// What a check compares.
 #[derive(Debug, Clone)]
@@ -86,7 +86,8 @@ pub fn check(
     let mut provenance = Provenance::of_this_run();
     provenance.add_model(&subject.model)?;
     let mut notes = vec![];
-    let runtimes = runtimes(&options.runtimes)?;
+    // Beside itself a runtime would be no comparison.
+    let runtimes = runtime::find_each(&options.runtimes, runtime::DEFAULT)?;
     let mut checked = vec![];
     for runtime in &runtimes {
         let version = runtime.version()?;
@@ -155,24 +156,6 @@ fn read(path: &Path, options: &CheckOptions) -> Result<Subject, ParityError> {
         #[cfg(feature = "torch")]
         fixed,
     })
-}
-
-/// The runtimes asked for, each once: beside itself one would be no comparison.
-fn runtimes(asked: &[String]) -> Result<Vec<&'static dyn Runtime>, ParityError> {
-    let asked: Vec<&str> = match asked {
-        [] => runtime::DEFAULT.to_vec(),
-        named => named.iter().map(String::as_str).collect(),
-    };
-    let mut distinct: Vec<&str> = vec![];
-    for name in asked {
-        if !distinct.contains(&name) {
-            distinct.push(name);
-        }
-    }
-    Ok(distinct
-        .into_iter()
-        .map(runtime::find)
-        .collect::<Result<_, _>>()?)
 }
 
 /// The batch sizes to run: those asked for, or the one the file is fixed to.

@@ -240,6 +240,27 @@ fn in_the_checkout(file: &str) -> Option<PathBuf> {
     files.find(|path| path.is_file())
 }
 
+/// Finds the runtimes asked for, each once and in the order they were asked for; where none is, those of `default`.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_each(
+    asked: &[String],
+    default: &[&str],
+) -> Result<Vec<&'static dyn Runtime>, RuntimeError> {
+    let asked: Vec<&str> = match asked {
+        [] => default.to_vec(),
+        named => named.iter().map(String::as_str).collect(),
+    };
+    let mut found: Vec<&'static dyn Runtime> = vec![];
+    for name in asked {
+        if found.iter().all(|runtime| runtime.name() != name) {
+            found.push(find(name)?);
+        }
+    }
+    Ok(found)
+}
+
 /// The shapes of a run's inputs, for messages.
 fn shapes_of(inputs: &[(&str, InputTensor<'_>)]) -> String {
     match inputs {

@@ -135,16 +135,12 @@ pub fn against(
     let interface = Interface::pair(&opened_a.parts, &opened_b.parts)?;
     let (for_a, for_b) = fill(&interface, &options.inputs)?;
     let layers = Layers::align(&opened_a.parts, &opened_b.parts, &interface);
-    let mut names: Vec<&str> = vec![];
-    for name in &options.runtimes {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    if names.is_empty() {
-        names.push(DEFAULT_RUNTIME);
-    }
-    let reference = find(options.against_runtime.as_deref().unwrap_or(names[0]))?;
+    let runtimes = runtime::find_each(&options.runtimes, &[DEFAULT_RUNTIME]);
+    let runtimes = runtimes.map_err(AgainstError::runtime)?;
+    let reference = match &options.against_runtime {
+        Some(name) => find(name)?,
+        None => runtimes[0],
+    };
     let mut notes = interface.notes.clone();
     if layers.alignment.names_contradict {
         notes.push(
@@ -157,13 +153,12 @@ pub fn against(
         .runtimes
         .push(format!("B: {}, {}", side_b.version, side_b.device));
     let mut runs = vec![];
-    for name in names {
-        let runtime = find(name)?;
+    for runtime in runtimes {
         let side_a = Side::of(a, runtime)?;
         provenance
             .runtimes
             .push(format!("A: {}, {}", side_a.version, side_a.device));
-        progress(&format!("running both models, A in {name}"));
+        progress(&format!("running both models, A in {}", runtime.name()));
         let outputs = {
             let whole_b = whole(
                 reference,
