@@ -8,30 +8,12 @@ use incept_exporters::weights::{stream_key, uniform};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::parity::Feed;
-use crate::runtime::InputTensor;
-
-/// Numbers of an input, in a type that [`InputTensor`] has.
-#[derive(Debug, Clone)]
-enum Held {
-    Floats(ArrayD<f32>),
-    Bytes(ArrayD<u8>),
-    Integers(ArrayD<i64>),
-}
-
-impl Held {
-    fn tensor(&self) -> InputTensor<'_> {
-        match self {
-            Self::Floats(array) => InputTensor::Floats(array.view()),
-            Self::Bytes(array) => InputTensor::Bytes(array.view()),
-            Self::Integers(array) => InputTensor::Integers(array.view()),
-        }
-    }
-}
+use crate::runtime::{InputTensor, Tensor};
 
 /// The inputs of one run, by name.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    held: Vec<(String, i32, Held)>,
+    held: Vec<(String, i32, Tensor)>,
     /// What the network computes with, where the inputs are images for one: `[N, 3, H, W]`.
     #[cfg_attr(
         not(feature = "torch"),
@@ -58,8 +40,8 @@ impl Inputs {
             .unwrap_or_default();
         let scaled = feed.scaled.mapv(|value| rounded(value, element_type));
         let held = match feed.images() {
-            InputTensor::Bytes(view) => Held::Bytes(view.to_owned()),
-            _ => Held::Floats(scaled.clone()),
+            InputTensor::Bytes(view) => Tensor::Bytes(view.to_owned()),
+            _ => Tensor::Floats(scaled.clone()),
         };
         Self {
             held: vec![(name, element_type, held)],
@@ -110,33 +92,14 @@ impl Inputs {
     /// The inputs as a runtime takes them.
     pub(super) fn tensors(&self) -> Vec<(&str, InputTensor<'_>)> {
         let held = self.held.iter();
-        held.map(|(name, _, held)| (name.as_str(), held.tensor()))
+        held.map(|(name, _, held)| (name.as_str(), held.view()))
             .collect()
     }
 
     /// The inputs as a bundle holds them.
     pub(super) fn data_tensors(&self) -> Vec<DataTensor> {
-        let of = |(name, element_type, held): &(String, i32, Held)| {
-            let (shape, numbers) = match held {
-                Held::Floats(array) => {
-                    let values = array.iter().map(|&value| value.into()).collect();
-                    (array.shape(), Numbers::Floats(values))
-                }
-                Held::Bytes(array) => {
-                    let values = array.iter().map(|&value| value.into()).collect();
-                    (array.shape(), Numbers::Integers(values))
-                }
-                Held::Integers(array) => (
-                    array.shape(),
-                    Numbers::Integers(array.iter().copied().collect()),
-                ),
-            };
-            DataTensor {
-                name: name.clone(),
-                element_type: *element_type,
-                shape: shape.to_vec(),
-                numbers,
-            }
+        let of = |(name, element_type, tensor): &(String, i32, Tensor)| {
+            tensor.to_data(name, *element_type)
         };
         self.held.iter().map(of).collect()
     }
@@ -151,7 +114,7 @@ fn rounded(value: f32, element_type: i32) -> f32 {
     }
 }
 
-fn seeded(input: &ValueFacts, seed: u64, batch: usize) -> Result<Held, Unsuitable> {
+fn seeded(input: &ValueFacts, seed: u64, batch: usize) -> Result<Tensor, Unsuitable> {
     let unsuitable = |expected, found| Unsuitable {
         name: input.name.clone(),
         expected,
@@ -177,11 +140,11 @@ fn seeded(input: &ValueFacts, seed: u64, batch: usize) -> Result<Held, Unsuitabl
     match input.element_type {
         FLOAT | FLOAT16 | BFLOAT16 => {
             let value = || rounded((next() * 2.0 - 1.0) as f32, input.element_type);
-            Ok(Held::Floats(ArrayD::from_shape_simple_fn(shape, value)))
+            Ok(Tensor::Floats(ArrayD::from_shape_simple_fn(shape, value)))
         }
         UINT8 => {
             let value = || (next() * 256.0) as u8;
-            Ok(Held::Bytes(ArrayD::from_shape_simple_fn(shape, value)))
+            Ok(Tensor::Bytes(ArrayD::from_shape_simple_fn(shape, value)))
         }
         other => Err(unsuitable(
             "float32, float16, bfloat16 or uint8",
@@ -191,7 +154,7 @@ fn seeded(input: &ValueFacts, seed: u64, batch: usize) -> Result<Held, Unsuitabl
 }
 
 /// A tensor's numbers in a type that every runtime is handed.
-fn held(tensor: DataTensor) -> Result<Held, String> {
+fn held(tensor: DataTensor) -> Result<Tensor, String> {
     let shape = IxDyn(&tensor.shape);
     let kind = type_name(tensor.element_type);
     let wrong = |error: ndarray::ShapeError| error.to_string();
@@ -205,17 +168,17 @@ fn held(tensor: DataTensor) -> Result<Held, String> {
             }
             let values = values.into_iter().map(|value| value as f32).collect();
             ArrayD::from_shape_vec(shape, values)
-                .map(Held::Floats)
+                .map(Tensor::Floats)
                 .map_err(wrong)
         }
         Numbers::Integers(values) if tensor.element_type == UINT8 => {
             let values = values.into_iter().map(|value| value as u8).collect();
             ArrayD::from_shape_vec(shape, values)
-                .map(Held::Bytes)
+                .map(Tensor::Bytes)
                 .map_err(wrong)
         }
         Numbers::Integers(values) => ArrayD::from_shape_vec(shape, values)
-            .map(Held::Integers)
+            .map(Tensor::Integers)
             .map_err(wrong),
     }
 }

@@ -19,6 +19,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use incept_exporters::onnx::Precision;
+use incept_exporters::onnx::{DataTensor, Numbers};
 use incept_exporters::text::nearest;
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -111,6 +112,56 @@ impl InputTensor<'_> {
             Self::Floats(view) => view.shape(),
             Self::Bytes(view) => view.shape(),
             Self::Integers(view) => view.shape(),
+        }
+    }
+}
+
+/// A tensor that a model takes, with its values.
+#[derive(Debug, Clone)]
+pub enum Tensor {
+    /// See [`InputTensor::Floats`].
+    Floats(ArrayD<f32>),
+    /// See [`InputTensor::Bytes`].
+    Bytes(ArrayD<u8>),
+    /// See [`InputTensor::Integers`].
+    Integers(ArrayD<i64>),
+}
+
+impl Tensor {
+    /// The tensor as a model takes it.
+    pub fn view(&self) -> InputTensor<'_> {
+        match self {
+            Self::Floats(array) => InputTensor::Floats(array.view()),
+            Self::Bytes(array) => InputTensor::Bytes(array.view()),
+            Self::Integers(array) => InputTensor::Integers(array.view()),
+        }
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Floats(array) => array.shape(),
+            Self::Bytes(array) => array.shape(),
+            Self::Integers(array) => array.shape(),
+        }
+    }
+
+    /// The tensor as ONNX's files of tensors hold it, under a name and of an element type.
+    pub fn to_data(&self, name: &str, element_type: i32) -> DataTensor {
+        let numbers = match self {
+            Self::Floats(array) => {
+                Numbers::Floats(array.iter().map(|&value| value.into()).collect())
+            }
+            Self::Bytes(array) => {
+                Numbers::Integers(array.iter().map(|&value| value.into()).collect())
+            }
+            Self::Integers(array) => Numbers::Integers(array.iter().copied().collect()),
+        };
+        DataTensor {
+            name: name.into(),
+            element_type,
+            shape: self.shape().to_vec(),
+            numbers,
         }
     }
 }

@@ -9,8 +9,8 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::AgainstError;
 use super::interface::{InputPair, Interface, shape_text};
-use super::npz::{self, Array};
-use crate::runtime::InputTensor;
+use super::npz;
+use crate::runtime::Tensor;
 
 /// How the inputs are to be filled.
 #[derive(Debug, Clone, Default)]
@@ -25,32 +25,6 @@ pub struct InputOptions {
     pub seed: u64,
     /// A file with the values, instead of random ones.
     pub file: Option<PathBuf>,
-}
-
-/// A tensor with its values.
-#[derive(Debug, Clone)]
-pub(crate) enum Tensor {
-    Floats(ArrayD<f32>),
-    Bytes(ArrayD<u8>),
-    Integers(ArrayD<i64>),
-}
-
-impl Tensor {
-    pub(crate) fn view(&self) -> InputTensor<'_> {
-        match self {
-            Self::Floats(array) => InputTensor::Floats(array.view()),
-            Self::Bytes(array) => InputTensor::Bytes(array.view()),
-            Self::Integers(array) => InputTensor::Integers(array.view()),
-        }
-    }
-
-    pub(crate) fn shape(&self) -> &[usize] {
-        match self {
-            Self::Floats(array) => array.shape(),
-            Self::Bytes(array) => array.shape(),
-            Self::Integers(array) => array.shape(),
-        }
-    }
 }
 
 /// The inputs of one graph, by name.
@@ -201,19 +175,19 @@ fn random(pair: &InputPair, options: &InputOptions, seed: u64) -> Result<Tensor,
 }
 
 /// An array of a file as an input.
-fn given(pair: &InputPair, array: Array) -> Result<Tensor, String> {
-    let tensor = match (pair.of_b.element_type, array) {
-        (FLOAT | FLOAT16 | BFLOAT16, Array::Floats(array)) => Tensor::Floats(array),
-        (UINT8, Array::Bytes(array)) => Tensor::Bytes(array),
-        (INT64, Array::Integers(array)) => Tensor::Integers(array),
-        (expected, array) => {
+fn given(pair: &InputPair, tensor: Tensor) -> Result<Tensor, String> {
+    match (pair.of_b.element_type, &tensor) {
+        (FLOAT | FLOAT16 | BFLOAT16, Tensor::Floats(_))
+        | (UINT8, Tensor::Bytes(_))
+        | (INT64, Tensor::Integers(_)) => {}
+        (expected, _) => {
             return Err(format!(
                 "expected {}, found {}",
                 type_name(expected),
-                array.type_name()
+                npz::type_name(&tensor)
             ));
         }
-    };
+    }
     match pair.check(tensor.shape()) {
         Ok(()) => Ok(tensor),
         Err(error) => Err(error.to_string()),

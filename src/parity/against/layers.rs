@@ -8,10 +8,8 @@ use ndarray::ArrayD;
 use super::closeness::{difference, largest_difference};
 use super::report::operator_of;
 use super::walk::{Walk, WalkError, can_be_handed_on, run_cut};
-use super::{
-    AgainstError, Difference, Inputs, Layer, Layers, Tensor, Tolerance, largest, variations,
-};
-use crate::runtime::{LoadOptions, Runtime};
+use super::{AgainstError, Difference, Inputs, Layer, Layers, Tolerance, largest, variations};
+use crate::runtime::{LoadOptions, Runtime, Tensor};
 
 /// Layers in the first window: as many as the largest maps of a network may fit.
 const FIRST_WINDOW: usize = 4;

@@ -23,7 +23,7 @@ pub use inputs::InputOptions;
 pub use report::{AgainstReport, AgainstRun, Layer, Side, Unaligned};
 
 pub(crate) use closeness::difference;
-pub(crate) use inputs::{Inputs, Tensor, fill};
+pub(crate) use inputs::{Inputs, fill};
 pub(crate) use interface::Interface;
 pub(crate) use walk::{can_be_handed_on, run_cut};
 

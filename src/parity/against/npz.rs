@@ -7,45 +7,39 @@ use incept_exporters::numpy::{NumpyValues, read_npz};
 use ndarray::ArrayD;
 
 use super::AgainstError;
+use crate::runtime::Tensor;
 
-/// An array as a model may take it.
-#[derive(Debug)]
-pub(super) enum Array {
-    Floats(ArrayD<f32>),
-    Bytes(ArrayD<u8>),
-    Integers(ArrayD<i64>),
-}
-
-impl Array {
-    pub(super) fn type_name(&self) -> &'static str {
-        match self {
-            Self::Floats(_) => "floating-point numbers",
-            Self::Bytes(_) => "uint8",
-            Self::Integers(_) => "int32 or int64",
-        }
+/// The types of numpy's that are read as this tensor.
+pub(super) fn type_name(tensor: &Tensor) -> &'static str {
+    match tensor {
+        Tensor::Floats(_) => "floating-point numbers",
+        Tensor::Bytes(_) => "uint8",
+        Tensor::Integers(_) => "int32 or int64",
     }
 }
 
 /// The arrays of a file, by name.
-pub(super) fn read(path: &Path) -> Result<Vec<(String, Array)>, AgainstError> {
+pub(super) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, AgainstError> {
     let failed = |reason: String| AgainstError::Values {
         path: path.into(),
         reason,
     };
     let arrays = read_npz(&files::map(path)?).map_err(|error| failed(error.to_string()))?;
-    let arrays = arrays.into_iter().map(|array| {
+    let tensors = arrays.into_iter().map(|array| {
         let shape = array.shape;
-        let values = match array.values {
-            NumpyValues::Floats(values) => ArrayD::from_shape_vec(shape, values).map(Array::Floats),
-            NumpyValues::Bytes(values) => ArrayD::from_shape_vec(shape, values).map(Array::Bytes),
+        let tensor = match array.values {
+            NumpyValues::Floats(values) => {
+                ArrayD::from_shape_vec(shape, values).map(Tensor::Floats)
+            }
+            NumpyValues::Bytes(values) => ArrayD::from_shape_vec(shape, values).map(Tensor::Bytes),
             NumpyValues::Integers(values) => {
-                ArrayD::from_shape_vec(shape, values).map(Array::Integers)
+                ArrayD::from_shape_vec(shape, values).map(Tensor::Integers)
             }
         };
         Ok((
             array.name,
-            values.map_err(|error| failed(error.to_string()))?,
+            tensor.map_err(|error| failed(error.to_string()))?,
         ))
     });
-    arrays.collect()
+    tensors.collect()
 }

@@ -8,8 +8,8 @@ use incept_exporters::onnx::proto::{BFLOAT16, FLOAT, FLOAT16};
 use incept_exporters::onnx::{Cut, CutError, Parts};
 use ndarray::ArrayD;
 
-use super::inputs::{Inputs, Tensor};
-use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError};
+use super::inputs::Inputs;
+use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError, Tensor};
 
 /// A stretch that could not be computed.
 #[derive(Debug, thiserror::Error)]

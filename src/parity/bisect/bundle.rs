@@ -13,7 +13,7 @@ use super::BisectError;
 use super::report::BisectReport;
 use super::shrink::Example;
 use super::trial::Trials;
-use crate::parity::against::Tensor;
+use crate::runtime::Tensor;
 
 /// The folder of inputs and outputs, as ONNX's own tests call it.
 const DATA: &str = "test_data_set_0";

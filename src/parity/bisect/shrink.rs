@@ -6,8 +6,8 @@ use ndarray::{ArrayD, Axis, Slice};
 use super::BisectError;
 use super::search::Found;
 use super::trial::{Failure, Outcome, Trials};
-use crate::parity::against::{Tensor, run_cut};
-use crate::runtime::{LoadOptions, NamedOutput};
+use crate::parity::against::run_cut;
+use crate::runtime::{LoadOptions, NamedOutput, Tensor};
 
 /// A failing part with the values it fails with.
 pub(super) struct Example {

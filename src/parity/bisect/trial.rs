@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BisectError;
 use crate::parity::against::{
-    Difference, Inputs, Layers, Tensor, Tolerance, can_be_handed_on, difference, run_cut,
+    Difference, Inputs, Layers, Tolerance, can_be_handed_on, difference, run_cut,
 };
-use crate::runtime::{LoadOptions, NamedOutput, Runtime, RuntimeError};
+use crate::runtime::{LoadOptions, NamedOutput, Runtime, RuntimeError, Tensor};
 
 /// The most bytes of reference values that are held.
 const MOST_HELD: usize = 1 << 30;
