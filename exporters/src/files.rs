@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use memmap2::Mmap;
+use serde::Serialize;
 use tempfile::{NamedTempFile, TempPath};
 
 pub use self::folder::NewFolder;
@@ -120,6 +121,17 @@ pub fn write_whole(
     together.appear()
 }
 
+/// Writes a JSON document, indented and with a line break at its end, as [`write_whole`] does.
+///
+/// # Errors
+/// [`FileError`] with the path.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
+    write_whole(path, |writer| {
+        serde_json::to_writer_pretty(&mut *writer, value)?;
+        writer.write_all(b"\n")
+    })
+}
+
 /// What fills a file.
 pub type Writer<'a> = BufWriter<Sink<'a>>;
 
@@ -222,7 +234,8 @@ impl Together {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file or folder of this path is in.
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use incept_exporters::files::{FileError, write_whole};
+use incept_exporters::files;
 use serde::Serialize;
 
 /// Writes to standard output. A reader who went away, as `head` does, changes nothing: files are still written, and the
@@ -26,12 +26,10 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<String> {
 
 /// Writes a JSON document to a file, or to standard output for `-`.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), super::Failure> {
-    let text = json(value)?;
     if path == Path::new("-") {
-        return Ok(print(&text)?);
+        return Ok(print(&json(value)?)?);
     }
-    write_whole(path, |writer| writer.write_all(text.as_bytes()))
-        .map_err(|error: FileError| error.into())
+    Ok(files::write_json(path, value)?)
 }
 
 /// Whether `--json -` asks for data only.

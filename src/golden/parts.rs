@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use incept_exporters::files::{FileError, create_folder, map, write_whole};
 use incept_exporters::onnx::DataTensor;
-use serde::Serialize;
 
 use super::GoldenError;
 use super::bundle::{self, NPZ, SAFETENSORS};
@@ -59,15 +58,6 @@ pub(super) fn write_arrays(
     write_whole(&folder.join(NPZ), |writer| writer.write_all(&bytes))?;
     let bytes = safetensors(&arrays).map_err(|error| failed(SAFETENSORS, error.to_string()))?;
     write_whole(&folder.join(SAFETENSORS), |writer| writer.write_all(&bytes))?;
-    Ok(())
-}
-
-/// A JSON document.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), GoldenError> {
-    write_whole(path, |writer| {
-        serde_json::to_writer_pretty(&mut *writer, value)?;
-        writer.write_all(b"\n")
-    })?;
     Ok(())
 }
 

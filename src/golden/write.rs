@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use incept_exporters::files::{NewFolder, create_folder};
+use incept_exporters::files::{NewFolder, create_folder, write_json};
 use incept_exporters::net::Net;
 use incept_exporters::onnx::proto::{BFLOAT16, FLOAT, FLOAT16};
 use incept_exporters::onnx::{self, DataTensor, ModelFacts, Numbers, Precision, type_name};
@@ -13,7 +13,7 @@ use super::GoldenError;
 use super::bundle::{self, LAYERS, MODEL, TOLERANCES};
 use super::checksum::Checksum;
 use super::inputs::Inputs;
-use super::parts::{copy, data_files, write_arrays, write_data_set, write_json};
+use super::parts::{copy, data_files, write_arrays, write_data_set};
 use super::record::{DataSetRecord, OutputRecord, Projections, Record, SCHEMA, ValueRecord};
 use super::reference::{Model, Reference, Values};
 use crate::parity::{DEFAULT_TOLERANCE, ParityError, compared_nodes};

@@ -45,7 +45,7 @@ use serde::Serialize;
 
 use crate::parity::ParityReport;
 
-use crate::files::{create_folder, read, write_whole};
+use crate::files::{create_folder, read, write_json, write_whole};
 use page::Page;
 
 /// One self-contained HTML file: styles, plots and the picture are in it, and it has no script.
@@ -79,19 +79,12 @@ pub fn check_html(report: &ParityReport) -> Result<String, ReportError> {
 /// # Errors
 /// As [`check_html`], and a file that cannot be written, with its path.
 pub fn write_check(report: &ParityReport, folder: &Path) -> Result<(), ReportError> {
-    let json = |source| ReportError::Json {
-        path: folder.join("check.json"),
-        source,
-    };
     let page = check_html(report)?;
-    let numbers = serde_json::to_string_pretty(report).map_err(json)? + "\n";
     create_folder(folder)?;
-    for (name, text) in [("check.html", page), ("check.json", numbers)] {
-        write_whole(&folder.join(name), |writer| {
-            writer.write_all(text.as_bytes())
-        })?;
-    }
-    Ok(())
+    write_whole(&folder.join("check.html"), |writer| {
+        writer.write_all(page.as_bytes())
+    })?;
+    Ok(write_json(&folder.join("check.json"), report)?)
 }
 
 /// The same as [`html`] in GitHub's Markdown; figures in place of plots.

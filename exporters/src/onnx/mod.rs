@@ -35,7 +35,6 @@ mod recipe;
 mod rounding;
 mod target;
 mod tensor;
-mod tensor_file;
 mod write;
 
 pub use data_type::type_name;
@@ -61,5 +60,4 @@ pub use read::{ModelFacts, ReadError, ValueFacts, with_outputs};
 pub use recipe::{Interpolation, Recipe, Resize, Scaling};
 pub use target::Target;
 pub use tensor::{DataTensor, Numbers};
-pub use tensor_file::{TensorValues, tensor_file};
 pub use write::{Destination, Exported, check_size, export, to_bytes, write};

@@ -318,6 +318,36 @@ mod tests {
     }
 
     #[test]
+    fn another_reader_finds_the_tensor() {
+        use onnx_protobuf::{Message as _, TensorProto as Independent};
+
+        let written = DataTensor {
+            shape: vec![2, 2],
+            ..floats(FLOAT, &[1.0, -2.5, 0.0, 3.0])
+        };
+        let read = Independent::parse_from_bytes(&written.to_bytes()).unwrap();
+        assert_eq!((read.name.as_str(), read.data_type), ("x", FLOAT));
+        assert_eq!(read.dims, [2, 2]);
+        let chunks = read.raw_data.as_chunks::<4>().0.iter();
+        let values: Vec<f32> = chunks.map(|b| f32::from_le_bytes(*b)).collect();
+        assert_eq!(values, [1.0, -2.5, 0.0, 3.0]);
+        let integers = |element_type, value| DataTensor {
+            numbers: Numbers::Integers(vec![value]),
+            ..floats(element_type, &[0.0])
+        };
+        for (tensor, bytes) in [
+            (floats(FLOAT16, &[1.0]), vec![0, 0x3c]),
+            (floats(BFLOAT16, &[1.0]), vec![0x80, 0x3f]),
+            (integers(UINT8, 7), vec![7]),
+            (integers(INT64, -1), vec![255; 8]),
+        ] {
+            let read = Independent::parse_from_bytes(&tensor.to_bytes()).unwrap();
+            let found = (read.data_type, read.raw_data.to_vec());
+            assert_eq!(found, (tensor.element_type, bytes));
+        }
+    }
+
+    #[test]
     fn lists_of_numbers_are_read_as_raw_bytes_are() {
         let packed = |values: &[u64]| {
             let mut list = vec![];

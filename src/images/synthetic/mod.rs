@@ -292,11 +292,7 @@ fn write_image(folder: &Path, seed: u64, job: Job) -> Result<(), SyntheticError>
 }
 
 fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<(), FileError> {
-    let path = folder.join(MANIFEST);
-    files::write_whole(&path, |writer| {
-        serde_json::to_writer_pretty(&mut *writer, manifest)?;
-        writer.write_all(b"\n")
-    })
+    files::write_json(&folder.join(MANIFEST), manifest)
 }
 
 /// All images of the dataset, class by class.
