@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::output::{Align, message, only_data, print, progress, table, write_json};
+use super::output::{Align, conclude, progress, table};
 use super::{Failure, Outcome};
 use crate::parity::Rule;
 use crate::parity::against::{
@@ -144,21 +144,8 @@ pub(super) fn run(
         window_bytes: arguments.window.saturating_mul(1 << 20),
     };
     let report = against(shared.model, b, &options, &mut progress)?;
-    if let Some(path) = shared.json {
-        write_json(path, &report)?;
-    }
-    if !only_data(shared.json) {
-        print(&text(&report, shared.layers))?;
-    }
-    report
-        .notes
-        .iter()
-        .for_each(|note| message(&format!("note: {note}")));
-    Ok(if report.holds {
-        Outcome::Done
-    } else {
-        Outcome::CheckFailed
-    })
+    let text = || text(&report, shared.layers);
+    conclude(&report, text, shared.json, &report.notes, report.holds)
 }
 
 fn text(report: &AgainstReport, all: bool) -> String {

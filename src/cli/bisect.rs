@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::against::{FeedArguments, ToleranceArguments};
-use super::output::{only_data, print, progress, write_json};
+use super::output::{conclude, progress};
 use super::{Failure, Outcome};
 use crate::parity::against::DEFAULT_RUNTIME;
 use crate::parity::bisect::{BisectOptions, BisectReport, bisect};
@@ -65,20 +65,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         out: arguments.output.clone(),
     };
     let report = bisect(&arguments.model, &options, &mut progress)?;
-    if let Some(path) = &arguments.json {
-        write_json(path, &report)?;
-    }
-    if !only_data(arguments.json.as_deref()) {
-        match &report {
-            Some(report) => print(&text(report, arguments))?,
-            None => print("the model does not fail: nothing was written\n")?,
-        }
-    }
-    Ok(if report.is_some() {
-        Outcome::CheckFailed
-    } else {
-        Outcome::Done
-    })
+    let text = || match &report {
+        Some(report) => text(report, arguments),
+        None => "the model does not fail: nothing was written\n".into(),
+    };
+    let json = arguments.json.as_deref();
+    conclude(&report, text, json, &[], report.is_none())
 }
 
 fn text(report: &BisectReport, arguments: &Arguments) -> String {

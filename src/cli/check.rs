@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::against::{AgainstArguments, Shared};
-use super::output::{message, only_data, print, progress, write_json};
+use super::output::{conclude, progress};
 use super::{Failure, Outcome, against};
 use crate::parity::{CheckOptions, DEFAULT_MEMORY, check};
 use crate::report::write_check;
@@ -84,24 +84,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         options.batches.clone_from(&arguments.batches);
     }
     let report = check(&arguments.model, &options, &mut progress)?;
-    if let Some(path) = &arguments.json {
-        write_json(path, &report)?;
-    }
     if let Some(folder) = &arguments.report {
         write_check(&report, folder)?;
     }
-    if !only_data(arguments.json.as_deref()) {
-        print(&text::of(&report, arguments.layers))?;
-    }
-    report
-        .notes
-        .iter()
-        .for_each(|note| message(&format!("note: {note}")));
-    Ok(if report.holds {
-        Outcome::Done
-    } else {
-        Outcome::CheckFailed
-    })
+    let text = || text::of(&report, arguments.layers);
+    let json = arguments.json.as_deref();
+    conclude(&report, text, json, &report.notes, report.holds)
 }
 
 /// A number of bytes: `2GiB`, `512MiB`, `1048576`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::output::{Align, message, only_data, print, progress, table, write_json};
+use super::output::{Align, conclude, message, progress, table};
 use super::{Failure, Outcome};
 use crate::golden::{
     Compared, GoldenReport, Kind, Layers, ONNX_TOLERANCE, Record, Verdict, VerifyOptions,
@@ -151,21 +151,8 @@ fn run_verify(arguments: &VerifyArguments) -> Result<Outcome, Failure> {
         tolerance: arguments.tolerance,
     };
     let report = verify(&arguments.folder, &options, &mut progress)?;
-    if let Some(path) = &arguments.json {
-        write_json(path, &report)?;
-    }
-    if !only_data(arguments.json.as_deref()) {
-        print(&text(&report))?;
-    }
-    report
-        .notes
-        .iter()
-        .for_each(|note| message(&format!("note: {note}")));
-    Ok(if report.holds {
-        Outcome::Done
-    } else {
-        Outcome::CheckFailed
-    })
+    let json = arguments.json.as_deref();
+    conclude(&report, || text(&report), json, &report.notes, report.holds)
 }
 
 fn text(report: &GoldenReport) -> String {

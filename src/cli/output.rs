@@ -37,6 +37,30 @@ pub(super) fn only_data(json: Option<&Path>) -> bool {
     json == Some(Path::new("-"))
 }
 
+/// Ends a check of any kind: its numbers as JSON where asked for, its text unless only data is wanted, its notes, and
+/// the exit code of its verdict.
+pub(super) fn conclude(
+    report: &impl Serialize,
+    text: impl FnOnce() -> String,
+    json: Option<&Path>,
+    notes: &[String],
+    holds: bool,
+) -> Result<super::Outcome, super::Failure> {
+    if let Some(path) = json {
+        write_json(path, report)?;
+    }
+    if !only_data(json) {
+        print(&text())?;
+    }
+    notes
+        .iter()
+        .for_each(|note| message(&format!("note: {note}")));
+    Ok(match holds {
+        true => super::Outcome::Done,
+        false => super::Outcome::CheckFailed,
+    })
+}
+
 /// A line of progress on standard error, where that is a terminal.
 pub(super) fn progress(message: &str) {
     if io::stderr().is_terminal() {

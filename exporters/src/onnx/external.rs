@@ -228,10 +228,7 @@ pub(super) fn location(data: &Path, model: &Path) -> Result<String, ExportError>
     // What does not exist yet lies where its folder does.
     let resolved = |path: &Path| {
         fs::canonicalize(path).or_else(|_| {
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
+            let folder = fs::canonicalize(files::folder_of(path))?;
             Ok::<_, std::io::Error>(folder.join(path.file_name().unwrap_or_default()))
         })
     };

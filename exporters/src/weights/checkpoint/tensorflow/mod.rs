@@ -71,11 +71,10 @@ pub(super) fn files_of(path: &Path) -> Vec<PathBuf> {
         return vec![];
     }
     let prefix = index.with_extension("");
-    let folder = match index.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(files::folder_of(&index))
+        .into_iter()
+        .flatten()
+        .flatten();
     let names = entries.map(|entry| index.with_file_name(entry.file_name()));
     let shards = names.filter(|name| prefix_of_shard(name).as_ref() == Some(&prefix));
     let mut files: Vec<PathBuf> = shards.collect();
