@@ -97,7 +97,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// numpy itself reads these files in `tests/golden_bundles.rs`; here, where the numbers begin and that nothing else
+    /// numpy itself reads these files in `tests/bundles/readers.rs`; here, where the numbers begin and that nothing else
     /// follows.
     #[test]
     fn numbers_begin_at_a_multiple_of_64_bytes() {

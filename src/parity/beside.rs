@@ -54,8 +54,7 @@ pub(super) fn compare_all(
         let load = |model: &[u8]| runtime.load(model, options);
         let (mut session, mut as_it_is) = (load(&extended)?, load(&subject.model.bytes)?);
         for (number, &batch) in subject.batches.iter().enumerate() {
-            let some = feed.range(0..batch);
-            let outputs = session.run_images(some.images())?;
+            let outputs = session.run_images(feed.images_of(0..batch))?;
             if place == 0 {
                 // The first runtime is the reference of the others.
                 references.push(outputs);
@@ -83,7 +82,7 @@ pub(super) fn compare_all(
             checked
                 .comparisons
                 .extend(names.iter().map(|name| compared(name, &outputs)));
-            let outputs = as_it_is.run_images(some.images())?;
+            let outputs = as_it_is.run_images(feed.images_of(0..batch))?;
             for head in &network.outputs {
                 let mut last = compared(head.name(), &outputs);
                 last.value += AS_IT_IS;

@@ -1,10 +1,12 @@
 //! Random images: as a model takes them, and as its network does.
 
+use std::ops::Range;
+
 use incept_exporters::net::{Net, Shape};
 use incept_exporters::onnx::proto::UINT8;
 use incept_exporters::onnx::{ModelFacts, Preprocessing, Scaling};
 use incept_exporters::weights::random_image;
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use crate::runtime::InputTensor;
 
@@ -61,28 +63,17 @@ impl Feed {
         }
     }
 
-    /// Some images of the batch.
-    pub(super) fn range(&self, images: std::ops::Range<usize>) -> Self {
-        fn some<T: Clone>(all: &ArrayD<T>, images: std::ops::Range<usize>) -> ArrayD<T> {
-            all.slice_axis(Axis(0), images.into()).to_owned()
-        }
-        Self {
-            scaled: some(&self.scaled, images.clone()),
-            bytes: self.bytes.as_ref().map(|bytes| some(bytes, images)),
-        }
-    }
-
-    /// The batch as bytes, where the model takes them.
-    #[cfg(feature = "torch")]
-    pub(super) fn bytes(&self) -> Option<&ArrayD<u8>> {
-        self.bytes.as_ref()
-    }
-
     /// The batch as the model takes it.
     pub(crate) fn images(&self) -> InputTensor<'_> {
+        self.images_of(0..self.scaled.len_of(Axis(0)))
+    }
+
+    /// Some images of the batch as the model takes them.
+    pub(super) fn images_of(&self, images: Range<usize>) -> InputTensor<'_> {
+        let images = Slice::from(images);
         match &self.bytes {
-            Some(bytes) => InputTensor::Bytes(bytes.view()),
-            None => InputTensor::Floats(self.scaled.view()),
+            Some(bytes) => InputTensor::Bytes(bytes.slice_axis(Axis(0), images)),
+            None => InputTensor::Floats(self.scaled.slice_axis(Axis(0), images)),
         }
     }
 }

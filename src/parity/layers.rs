@@ -1,6 +1,6 @@
 //! The layers of a file: which values of it are the network's, and the part of the graph that computes each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use incept_exporters::net::{Net, NodeId};
 use incept_exporters::onnx::proto::{FLOAT, UINT8};
@@ -42,6 +42,8 @@ pub(super) struct Layers {
     pub(super) all: Vec<Layer>,
     /// The nodes whose values the file has, by the values' names.
     pub(super) by_value: HashMap<String, NodeId>,
+    /// The same nodes.
+    with_values: HashSet<NodeId>,
     /// Whether the file computes the network's image from bytes.
     pub(super) takes_bytes: bool,
 }
@@ -95,6 +97,7 @@ impl Layers {
         let mut layers = Self {
             parts,
             all: vec![],
+            with_values: by_value.values().copied().collect(),
             by_value,
             takes_bytes,
         };
@@ -157,6 +160,11 @@ impl Layers {
             value,
             inputs,
         })
+    }
+
+    /// Whether the file has a value of this node.
+    pub(super) fn has_value_of(&self, node: &NodeId) -> bool {
+        self.with_values.contains(node)
     }
 
     /// The part of the graph that computes a layer's value from those of other layers, or the file's input.

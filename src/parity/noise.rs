@@ -1,7 +1,7 @@
 //! What a runtime differs from itself: the same layer on the same values, run in ways that should give the same.
 
 use incept_exporters::onnx::Cut;
-use ndarray::{ArrayD, ArrayViewD, Axis};
+use ndarray::{ArrayViewD, Axis};
 
 use super::ParityError;
 use super::errors::largest_difference;
@@ -31,38 +31,11 @@ struct Varied {
     value: Option<String>,
 }
 
-/// A value that a layer is given.
-pub(super) enum Given {
-    /// Of the network.
-    Floats(ArrayD<f32>),
-    /// Images as they were decoded.
-    Bytes(ArrayD<u8>),
-}
-
-impl Given {
-    pub(super) fn view(&self) -> InputTensor<'_> {
-        match self {
-            Self::Floats(values) => InputTensor::Floats(values.view()),
-            Self::Bytes(values) => InputTensor::Bytes(values.view()),
-        }
-    }
-
-    fn first_image(&self) -> InputTensor<'_> {
-        fn first<T>(values: &ArrayD<T>) -> ArrayViewD<'_, T> {
-            values.slice_axis(Axis(0), (0..1).into())
-        }
-        match self {
-            Self::Floats(values) => InputTensor::Floats(first(values)),
-            Self::Bytes(values) => InputTensor::Bytes(first(values)),
-        }
-    }
-}
-
 /// One layer in one runtime, as it has run.
 pub(super) struct Run<'a> {
     pub(super) runtime: &'static dyn Runtime,
     pub(super) value: &'a str,
-    pub(super) given: &'a [(&'a str, Given)],
+    pub(super) given: &'a [(&'a str, InputTensor<'a>)],
     /// What it put out.
     pub(super) found: ArrayViewD<'a, f32>,
 }
@@ -80,14 +53,9 @@ impl Differences {
         cut: &dyn Fn(usize) -> Result<Cut, ParityError>,
         alone: bool,
     ) -> Result<f64, ParityError> {
-        let all: Vec<(&str, InputTensor<'_>)> = run
-            .given
-            .iter()
-            .map(|(name, given)| (*name, given.view()))
-            .collect();
         let images = run.found.len_of(Axis(0));
         let mut found = [None, None, None, None];
-        found[0] = Some(difference(run, session.run_named(&all)?));
+        found[0] = Some(difference(run, session.run_named(run.given)?));
         let runtime = run.runtime;
         if runtime.honours_threads() {
             let options = LoadOptions {
@@ -96,7 +64,7 @@ impl Differences {
             };
             let outputs = runtime
                 .load(&cut(images)?.model, options)?
-                .run_named(&all)?;
+                .run_named(run.given)?;
             found[1] = Some(difference(run, outputs));
         }
         if runtime.honours_optimization() {
@@ -106,13 +74,12 @@ impl Differences {
             };
             let outputs = runtime
                 .load(&cut(images)?.model, options)?
-                .run_named(&all)?;
+                .run_named(run.given)?;
             found[2] = Some(difference(run, outputs));
         }
         if alone && images > 1 {
-            let first: Vec<(&str, InputTensor<'_>)> = run
-                .given
-                .iter()
+            let first = run.given.iter();
+            let first: Vec<(&str, InputTensor<'_>)> = first
                 .map(|(name, given)| (*name, given.first_image()))
                 .collect();
             let mut session = runtime.load(&cut(1)?.model, BRIEF)?;

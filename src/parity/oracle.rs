@@ -64,8 +64,8 @@ pub(super) fn compare_all(
         for &batch in &subject.batches {
             let mut found: Vec<Vec<ArrayD<f32>>> = vec![vec![]; heads.len()];
             for first in (0..batch).step_by(LARGEST_BATCH) {
-                let some = feed.range(first..(first + LARGEST_BATCH).min(batch));
-                let outputs = session.run_images(some.images())?;
+                let some = feed.images_of(first..(first + LARGEST_BATCH).min(batch));
+                let outputs = session.run_images(some)?;
                 for (head, found) in heads.iter().zip(&mut found) {
                     let name = &subject.net.at(head.node).name;
                     let output = outputs.iter().find(|(output, _)| output == name);

@@ -7,6 +7,7 @@
 //! it, only how often a layer is loaded.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::mpsc::sync_channel;
 
 use incept_exporters::net::{Net, NodeId, Op};
@@ -16,8 +17,8 @@ use ndarray::{ArrayD, Axis};
 use super::errors::Errors;
 use super::feed::Feed;
 use super::layers::{Layer, Layers};
-use super::noise::{Differences, Given, Run};
-use super::truth::{Known, Truth, Values, images_of};
+use super::noise::{Differences, Run};
+use super::truth::{Known, Truth, Values};
 use super::{LayerChecked, LayerErrors, Noise, ParityError, Rule};
 use crate::runtime::{InputTensor, LoadOptions, Optimization, Runtime, RuntimeError, Session};
 use crate::torch::Oracle;
@@ -110,7 +111,8 @@ impl Trace<'_> {
         progress: &mut dyn FnMut(&str),
     ) -> Result<Outcome, ParityError> {
         let images = feed.scaled.len_of(Axis(0));
-        let window = self.window(images)?;
+        let last_use = self.last_uses();
+        let window = self.window(images, &last_use)?;
         let nothing = Both {
             isolated: Errors::under(&self.rule),
             accumulated: Errors::under(&self.rule),
@@ -137,9 +139,15 @@ impl Trace<'_> {
                 1 => String::new(),
                 _ => format!(", images {} to {end} of {images}", first + 1),
             };
-            self.walk(oracle, feed, &mut groups, &mut sums, &mut |layer| {
-                progress(&format!("comparing {layer}{of_images}"));
-            })?;
+            self.walk(
+                (oracle, &last_use),
+                feed,
+                &mut groups,
+                &mut sums,
+                &mut |layer| {
+                    progress(&format!("comparing {layer}{of_images}"));
+                },
+            )?;
             for group in groups {
                 heads.push(Self::finals(group));
             }
@@ -167,23 +175,18 @@ impl Trace<'_> {
     /// Takes groups through the network: one thread computes the reference ahead, this one runs the layers.
     fn walk(
         &self,
-        oracle: &mut Oracle,
+        (oracle, last_use): (&mut Oracle, &[Option<usize>]),
         feed: &Feed,
         groups: &mut [Group],
         sums: &mut Sums,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), ParityError> {
-        let last_use = self.last_uses();
-        let of_groups: Vec<(usize, usize)> = groups
-            .iter()
-            .map(|group| (group.first, group.images))
-            .collect();
+        let of_groups: Vec<Range<usize>> = groups.iter().map(Group::range).collect();
         std::thread::scope(|scope| {
             let (sender, truths) = sync_channel(AHEAD);
             let ahead = std::thread::Builder::new()
                 .name("oracle".into())
                 .spawn_scoped(scope, {
-                    let last_use = &last_use;
                     let truth = Truth {
                         net: self.net,
                         oracle,
@@ -295,12 +298,8 @@ impl Trace<'_> {
             };
             let reference = value.reference.view();
             let given = self.given(feed, group, layer, None);
-            let run = |session: &mut Box<dyn Session>, given: &[(&str, Given)]| {
-                let inputs: Vec<(&str, InputTensor<'_>)> = given
-                    .iter()
-                    .map(|(name, given)| (*name, given.view()))
-                    .collect();
-                let outputs = session.run_named(&inputs).map_err(refused)?;
+            let run = |session: &mut Box<dyn Session>, given: &[(&str, InputTensor<'_>)]| {
+                let outputs = session.run_named(given).map_err(refused)?;
                 let found = outputs.into_iter().find(|(name, _)| *name == layer.value);
                 Ok::<_, ParityError>(found.map(|(_, found)| found))
             };
@@ -327,9 +326,8 @@ impl Trace<'_> {
                 }
                 None => both.isolated.add_missing(),
             }
-            drop(given);
-            let given = self.given(feed, group, layer, Some(at));
-            match run(session, &given)? {
+            let found = run(session, &self.given(feed, group, layer, Some(at)))?;
+            match found {
                 Some(found) => {
                     let deviation = value.accumulated.view();
                     both.accumulated.add(reference, deviation, found.view());
@@ -357,29 +355,22 @@ impl Trace<'_> {
     /// What a layer is given: the reference's values, or what a runtime computed.
     fn given<'n>(
         &self,
-        feed: &Feed,
-        group: &Group,
+        feed: &'n Feed,
+        group: &'n Group,
         layer: &'n Layer,
         runtime: Option<usize>,
-    ) -> Vec<(&'n str, Given)> {
+    ) -> Vec<(&'n str, InputTensor<'n>)> {
         let given = |name: &'n String| {
-            let given = match self.layers.by_value.get(name) {
+            let Some(node) = self.layers.by_value.get(name) else {
                 // The file's input, where it takes bytes.
-                None => Given::Bytes(
-                    feed.bytes()
-                        .map(|bytes| group.of(bytes))
-                        .unwrap_or_default(),
-                ),
-                Some(node) => {
-                    // Where something before it was not put out, which is told there, the reference's goes on.
-                    let computed = runtime.and_then(|at| group.actual[at].get(node));
-                    let value = computed.or_else(|| group.given.get(node));
-                    Given::Floats(value.cloned().unwrap_or_default())
-                }
+                return Some((name.as_str(), feed.images_of(group.range())));
             };
-            (name.as_str(), given)
+            // Where something before it was not put out, which is told there, the reference's goes on.
+            let computed = runtime.and_then(|at| group.actual[at].get(node));
+            let value = computed.or_else(|| group.given.get(node))?;
+            Some((name.as_str(), InputTensor::Floats(value.view())))
         };
-        layer.inputs.iter().map(given).collect()
+        layer.inputs.iter().filter_map(given).collect()
     }
 
     fn finals(group: Group) -> Vec<Head> {
@@ -423,9 +414,9 @@ impl Trace<'_> {
     }
 
     /// Images whose values may be held at a time: a multiple of those that are computed at a time.
-    fn window(&self, images: usize) -> Result<usize, ParityError> {
+    fn window(&self, images: usize, last_use: &[Option<usize>]) -> Result<usize, ParityError> {
         let together = self.together();
-        let (held, working) = self.bytes_of_an_image();
+        let (held, working) = self.bytes_of_an_image(last_use);
         // The oracle's weights in float64, the file, and what libtorch and the runtimes take for themselves.
         let numbers: usize = self.net.parameters().iter().map(|p| p.elements()).sum();
         let always = 20 * numbers as u64 + (200 << 20) + working * together as u64;
@@ -442,8 +433,7 @@ impl Trace<'_> {
     }
 
     /// Bytes that one image's values take at most at any node: those that are held, and those it works with.
-    fn bytes_of_an_image(&self) -> (u64, u64) {
-        let last_use = self.last_uses();
+    fn bytes_of_an_image(&self, last_use: &[Option<usize>]) -> (u64, u64) {
         let each = TRACED + 4 * self.runtimes.len() as u64;
         let size = |index: usize| self.net.nodes()[index].shape.elements() as u64;
         let (mut live, mut held, mut working) = (0, 0, 0);
@@ -475,9 +465,9 @@ impl Trace<'_> {
 }
 
 impl Group {
-    /// This group's images.
-    fn of<T: Clone>(&self, all: &ArrayD<T>) -> ArrayD<T> {
-        images_of(all, (self.first, self.images))
+    /// Which images it has.
+    fn range(&self) -> Range<usize> {
+        self.first..self.first + self.images
     }
 }
 

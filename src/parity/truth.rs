@@ -1,6 +1,7 @@
 //! The reference of every layer, computed in float64 ahead of the runtimes that are compared with it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::mpsc::SyncSender;
 
 use incept_exporters::net::{Net, NodeId, Op};
@@ -39,12 +40,12 @@ pub(super) struct Values {
 }
 
 impl Truth<'_> {
-    /// Computes node after node for all groups (their first images, and how many) and sends what the file has a value of,
+    /// Computes node after node for all groups and sends what the file has a value of,
     /// or why it cannot. Ends early where nobody listens any more.
     pub(super) fn compute(
         &self,
         feed: &Feed,
-        groups: &[(usize, usize)],
+        groups: &[Range<usize>],
         sender: &SyncSender<Result<Known, ParityError>>,
     ) {
         let mut traced: Vec<HashMap<NodeId, Traced>> =
@@ -84,13 +85,12 @@ impl Truth<'_> {
     fn roundings(&self) -> Vec<Rounding> {
         let nodes = self.net.nodes();
         let mut roundings = vec![Rounding::FLOAT32; nodes.len()];
-        let is_value = |id: &NodeId| self.layers.by_value.values().any(|known| known == id);
         for layer in &self.layers.all {
             let rounding = rounding_of(layer);
             roundings[layer.node.index()] = rounding;
             let mut inside: Vec<NodeId> = self.net.at(layer.node).inputs.clone();
             while let Some(id) = inside.pop() {
-                if id.index() == 0 || is_value(&id) {
+                if id.index() == 0 || self.layers.has_value_of(&id) {
                     continue;
                 }
                 roundings[id.index()] = Rounding {
@@ -106,14 +106,14 @@ impl Truth<'_> {
     fn node(
         &self,
         feed: &Feed,
-        groups: &[(usize, usize)],
+        groups: &[Range<usize>],
         traced: &mut [HashMap<NodeId, Traced>],
         (id, told): (NodeId, bool),
         rounding: &Rounding,
     ) -> Result<Vec<Values>, ParityError> {
         let mut values = vec![];
-        for (&group, traced) in groups.iter().zip(traced) {
-            let value = self.trace(feed, group, traced, id, rounding)?;
+        for (group, traced) in groups.iter().zip(traced) {
+            let value = self.trace(feed, group.clone(), traced, id, rounding)?;
             if told {
                 values.push(Values {
                     reference: value.value()?,
@@ -129,7 +129,7 @@ impl Truth<'_> {
     fn trace(
         &self,
         feed: &Feed,
-        group: (usize, usize),
+        group: Range<usize>,
         traced: &HashMap<NodeId, Traced>,
         id: NodeId,
         rounding: &Rounding,
@@ -144,14 +144,13 @@ impl Truth<'_> {
                 values,
                 ..*rounding
             };
-            let image = images_of(&feed.scaled, group);
-            return Ok(self.oracle.image(image.view(), &rounding, offset)?);
+            let image = feed.scaled.slice_axis(Axis(0), group.into());
+            return Ok(self.oracle.image(image, &rounding, offset)?);
         }
-        let given = |input: &NodeId| self.layers.by_value.values().any(|known| known == input);
         let inputs = node.inputs.iter().filter_map(|input| {
             Some(TracedInput {
                 traced: traced.get(input)?,
-                given: given(input),
+                given: self.layers.has_value_of(input),
             })
         });
         let inputs: Vec<TracedInput<'_>> = inputs.collect();
@@ -159,17 +158,10 @@ impl Truth<'_> {
     }
 }
 
-/// So many images from the first on.
-pub(super) fn images_of<T: Clone>(all: &ArrayD<T>, (first, images): (usize, usize)) -> ArrayD<T> {
-    let range = first..first + images;
-    all.slice_axis(Axis(0), range.into()).to_owned()
-}
-
 fn rounding_of(layer: &Layer) -> Rounding {
     Rounding {
         given: layer.given,
         weights: layer.weights,
-        factors: 0.0,
         sums: 1.0,
         values: layer.values,
         smallest: layer.smallest,

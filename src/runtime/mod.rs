@@ -22,6 +22,8 @@ use incept_exporters::onnx::Precision;
 use incept_exporters::onnx::{DataTensor, Numbers};
 use incept_exporters::text::nearest;
 use ndarray::{ArrayD, ArrayViewD};
+#[cfg(feature = "torch")]
+use ndarray::{Axis, Slice};
 
 /// A named output of a model.
 pub type NamedOutput = (String, ArrayD<f32>);
@@ -112,6 +114,17 @@ impl InputTensor<'_> {
             Self::Floats(view) => view.shape(),
             Self::Bytes(view) => view.shape(),
             Self::Integers(view) => view.shape(),
+        }
+    }
+
+    /// The first image of a batch.
+    #[cfg(feature = "torch")]
+    pub(crate) fn first_image(&self) -> InputTensor<'_> {
+        let first = Slice::from(..1);
+        match self {
+            Self::Floats(view) => InputTensor::Floats(view.slice_axis(Axis(0), first)),
+            Self::Bytes(view) => InputTensor::Bytes(view.slice_axis(Axis(0), first)),
+            Self::Integers(view) => InputTensor::Integers(view.slice_axis(Axis(0), first)),
         }
     }
 }

@@ -23,8 +23,6 @@ pub struct Rounding {
     pub given: f64,
     /// Of the stored weights beside the reference's: 0 where they are the same numbers.
     pub weights: f64,
-    /// Of the factors of products: 0 where they are used as they are. TF32 rounds them to 2⁻¹¹.
-    pub factors: f64,
     /// Of sums.
     pub sums: f64,
     /// Of the layer's value as it is stored.
@@ -39,7 +37,6 @@ impl Rounding {
     pub const FLOAT32: Self = Self {
         given: 1.0,
         weights: 0.0,
-        factors: 0.0,
         sums: 1.0,
         values: 1.0,
         smallest: 0.0,
@@ -365,7 +362,7 @@ impl Oracle {
             }
             false => passed,
         };
-        let operands = (rounding.weights.powi(2) + 2.0 * rounding.factors.powi(2)) / 3.0;
+        let operands = rounding.weights.powi(2) / 3.0;
         let mut own = own(&products, count)?.f_add(&products.f_mul_scalar(operands)?)?;
         if bias {
             let bias = squared(self.model.variable(id, 1))?;

@@ -72,7 +72,6 @@ fn accumulated_deviations_are_those_of_random_errors() {
     let rounding = Rounding {
         given: 0.0,
         weights: unit,
-        factors: 0.0,
         sums: 0.0,
         values: 0.0,
         smallest: 0.0,
