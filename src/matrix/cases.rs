@@ -6,12 +6,13 @@ use incept_exporters::net::Net;
 use incept_exporters::onnx::{
     self, BatchNorm, DEFAULT_OPSET, ExportOptions, Output, Precision, PrecisionOptions,
 };
-use incept_exporters::weights::{Weights, random_image};
+use incept_exporters::weights::Weights;
 use incept_exporters::zoo::{Entry, REGISTRY};
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 use serde::Serialize;
 
 use super::{MatrixError, MatrixOptions};
+use crate::parity;
 use crate::torch::Reference;
 
 /// One exported file.
@@ -52,23 +53,24 @@ impl fmt::Display for Case {
 
 /// Every case there is, in the order they are run.
 pub fn cases() -> Vec<Case> {
-    let mut cases = vec![];
-    for entry in REGISTRY {
-        for precision in [Precision::Fp32, Precision::Fp16, Precision::Bf16] {
-            for batch_norm in [BatchNorm::Folded, BatchNorm::Kept] {
-                cases.push(Case::new(entry, precision, batch_norm));
-            }
-        }
-    }
-    cases
+    let of_entry =
+        |entry| forms().map(move |(precision, batch_norm)| Case::new(entry, precision, batch_norm));
+    REGISTRY.iter().flat_map(of_entry).collect()
+}
+
+/// The forms that each network is exported in, in the order they are run.
+pub(super) fn forms() -> impl Iterator<Item = (Precision, BatchNorm)> {
+    let precisions = [Precision::Fp32, Precision::Fp16, Precision::Bf16];
+    let of_precision =
+        |precision| [BatchNorm::Folded, BatchNorm::Kept].map(|form| (precision, form));
+    precisions.into_iter().flat_map(of_precision)
 }
 
 /// The batch that all networks are given, `[N, 3, H, W]`.
 pub(super) fn images(options: &MatrixOptions) -> ArrayD<f32> {
     let (height, width) = (options.net.image_height, options.net.image_width);
     let shape = [options.batch, 3, height, width];
-    let mut values = random_image(options.seed, shape.iter().product()).into_iter();
-    ArrayD::from_shape_simple_fn(IxDyn(&shape), move || values.next().unwrap_or(0.0))
+    parity::random(options.seed, &shape)
 }
 
 /// A network, its weights and what its head is to be.

@@ -13,7 +13,6 @@ pub use gaps::{Gap, Gaps};
 pub use judge::tolerance;
 
 use incept_exporters::net::NetOptions;
-use incept_exporters::onnx::{BatchNorm, Precision};
 use ndarray::ArrayD;
 use serde::Serialize;
 
@@ -149,15 +148,13 @@ pub fn run(options: &MatrixOptions, progress: &mut dyn FnMut(&str)) -> Result<Ma
     let images = cases::images(options);
     for entry in incept_exporters::zoo::REGISTRY {
         let network = cases::Network::new(entry, options, &images)?;
-        for precision in [Precision::Fp32, Precision::Fp16, Precision::Bf16] {
-            for batch_norm in [BatchNorm::Folded, BatchNorm::Kept] {
-                let case = Case::new(entry, precision, batch_norm);
-                progress(&case.to_string());
-                let model = network.export(precision, batch_norm)?;
-                for runtime in &runtimes {
-                    let found = compute(*runtime, &model, &images, network.head);
-                    cells.push(cell(&case, *runtime, found, &network.expected, options));
-                }
+        for (precision, batch_norm) in cases::forms() {
+            let case = Case::new(entry, precision, batch_norm);
+            progress(&case.to_string());
+            let model = network.export(precision, batch_norm)?;
+            for runtime in &runtimes {
+                let found = compute(*runtime, &model, &images, network.head);
+                cells.push(cell(&case, *runtime, found, &network.expected, options));
             }
         }
     }

@@ -78,7 +78,8 @@ impl Feed {
     }
 }
 
-fn random(seed: u64, shape: &[usize]) -> ArrayD<f32> {
+/// A batch of random numbers in [-1, 1), from the seed.
+pub(crate) fn random(seed: u64, shape: &[usize]) -> ArrayD<f32> {
     let mut values = random_image(seed, shape.iter().product()).into_iter();
     ArrayD::from_shape_simple_fn(IxDyn(shape), move || values.next().unwrap_or(0.0))
 }

@@ -106,7 +106,7 @@ impl Comparison {
     }
 
     /// Makes a comparison with nothing but zeros fail: any dead network would agree with it.
-    pub(super) fn fail_where_reference_is_zero(&mut self) {
+    pub(crate) fn fail_where_reference_is_zero(&mut self) {
         if self
             .metrics
             .is_some_and(|metrics| metrics.max_reference == 0.0)

@@ -30,7 +30,7 @@ pub(crate) use check::compared_nodes;
 pub use check::{CheckOptions, DEFAULT_MEMORY, check};
 pub use error::ParityError;
 pub use errors::{HISTOGRAM_BINS, HISTOGRAM_FROM, LayerVerdict, Units, WorstElement};
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, random};
 pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, Metrics, Verdict, compare, compare_within};
 #[cfg(feature = "torch")]

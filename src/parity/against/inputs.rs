@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use incept_exporters::onnx::proto::{BFLOAT16, FLOAT, FLOAT16, INT64, UINT8};
 use incept_exporters::onnx::type_name;
-use incept_exporters::weights::random_image;
-use ndarray::{ArrayD, IxDyn};
 
 use super::AgainstError;
 use super::interface::{InputPair, Interface, shape_text};
 use super::npz;
+use crate::parity;
 use crate::runtime::Tensor;
 
 /// How the inputs are to be filled.
@@ -160,8 +159,7 @@ impl InputPair {
 
 fn random(pair: &InputPair, options: &InputOptions, seed: u64) -> Result<Tensor, AgainstError> {
     let shape = pair.shape(options)?;
-    let mut values = random_image(seed, shape.iter().product()).into_iter();
-    let floats = ArrayD::from_shape_simple_fn(IxDyn(&shape), || values.next().unwrap_or(0.0));
+    let floats = parity::random(seed, &shape);
     match pair.of_b.element_type {
         FLOAT | FLOAT16 | BFLOAT16 => Ok(Tensor::Floats(floats)),
         UINT8 => Ok(Tensor::Bytes(

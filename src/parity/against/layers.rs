@@ -7,9 +7,9 @@ use ndarray::ArrayD;
 
 use super::closeness::{difference, largest_difference};
 use super::report::operator_of;
-use super::walk::{Walk, WalkError, can_be_handed_on, run_cut};
+use super::walk::{Walk, WalkError, can_be_handed_on, input, run_cut};
 use super::{AgainstError, Difference, Inputs, Layer, Layers, Tolerance, largest, variations};
-use crate::runtime::{LoadOptions, Runtime, Tensor};
+use crate::runtime::{InputTensor, LoadOptions, Runtime};
 
 /// Layers in the first window: as many as the largest maps of a network may fit.
 const FIRST_WINDOW: usize = 4;
@@ -188,11 +188,7 @@ impl<'a> Comparer<'a> {
         before: &Before,
     ) -> Result<Result<Difference, String>, AgainstError> {
         let shape = |value: &str| {
-            let given = self
-                .for_a
-                .iter()
-                .find(|(input, _)| input == value)
-                .map(|(_, tensor)| tensor.shape().to_vec());
+            let given = input(self.for_a, value).map(|tensor| tensor.shape().to_vec());
             given.or_else(|| {
                 before
                     .values
@@ -204,13 +200,9 @@ impl<'a> Comparer<'a> {
             .a
             .cut(&[name], |value| before.values.contains_key(value), shape);
         let cut = cut.map_err(|error| failed(error.into(), "A"))?;
-        let value = |input: &str| match before.values.get(input) {
-            Some((_, array)) => Some(Tensor::Floats(array.clone())),
-            None => self
-                .for_a
-                .iter()
-                .find(|(known, _)| known == input)
-                .map(|(_, tensor)| tensor.clone()),
+        let value = |name: &str| match before.values.get(name) {
+            Some((_, array)) => Some(InputTensor::Floats(array.view())),
+            None => input(self.for_a, name),
         };
         let mut results = vec![];
         for options in [LoadOptions::default()].into_iter().chain(variations()) {

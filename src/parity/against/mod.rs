@@ -25,7 +25,7 @@ pub use report::{AgainstReport, AgainstRun, Layer, Side, Unaligned};
 pub(crate) use closeness::difference;
 pub(crate) use inputs::{Inputs, fill};
 pub(crate) use interface::Interface;
-pub(crate) use walk::{can_be_handed_on, run_cut};
+pub(crate) use walk::{can_be_handed_on, input, run_cut};
 
 use crate::provenance::Provenance;
 use crate::runtime::{self, LoadOptions, NamedOutput, Optimization, Runtime, Session};

@@ -9,7 +9,7 @@ use incept_exporters::onnx::{Cut, CutError, Parts};
 use ndarray::ArrayD;
 
 use super::inputs::Inputs;
-use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError, Tensor};
+use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError};
 
 /// A stretch that could not be computed.
 #[derive(Debug, thiserror::Error)]
@@ -20,22 +20,23 @@ pub(crate) enum WalkError {
     Runtime(#[from] RuntimeError),
 }
 
+/// A graph's input by name.
+pub(crate) fn input<'v>(inputs: &'v Inputs, name: &str) -> Option<InputTensor<'v>> {
+    let found = inputs.iter().find(|(known, _)| known == name);
+    found.map(|(_, tensor)| tensor.view())
+}
+
 /// Runs a model that was cut out of another. A runtime that panics is one that refuses.
-pub(crate) fn run_cut(
+pub(crate) fn run_cut<'v>(
     runtime: &dyn Runtime,
     options: LoadOptions,
     cut: &Cut,
-    value: impl Fn(&str) -> Option<Tensor>,
+    value: impl Fn(&str) -> Option<InputTensor<'v>>,
 ) -> Result<Vec<NamedOutput>, RuntimeError> {
-    let values: Vec<(String, Option<Tensor>)> = cut
-        .inputs
-        .iter()
-        .map(|input| (input.name.clone(), value(&input.name)))
+    let inputs = cut.inputs.iter();
+    let given: Vec<(&str, InputTensor<'_>)> = inputs
+        .filter_map(|input| Some((input.name.as_str(), value(&input.name)?)))
         .collect();
-    let given = values
-        .iter()
-        .filter_map(|(name, tensor)| Some((name.as_str(), tensor.as_ref()?.view())));
-    let given: Vec<(&str, InputTensor<'_>)> = given.collect();
     let session = catch_unwind(AssertUnwindSafe(|| runtime.load(&cut.model, options)));
     let mut session = session.map_err(|panic| RuntimeError::Load {
         runtime: runtime.name(),
@@ -44,9 +45,9 @@ pub(crate) fn run_cut(
     let outputs = catch_unwind(AssertUnwindSafe(|| session.run_named(&given)));
     outputs.map_err(|panic| RuntimeError::Run {
         runtime: runtime.name(),
-        shape: values
+        shape: given
             .iter()
-            .filter_map(|(_, tensor)| Some(format!("{:?}", tensor.as_ref()?.shape())))
+            .map(|(_, tensor)| format!("{:?}", tensor.shape()))
             .collect::<Vec<_>>()
             .join(", "),
         reason: panicked(panic.as_ref()),
@@ -145,12 +146,8 @@ impl<'a> Walk<'a> {
             |value| self.shape(value),
         )?;
         let value = |name: &str| match held.get(name) {
-            Some(array) => Some(Tensor::Floats(array.clone())),
-            None => self
-                .inputs
-                .iter()
-                .find(|(input, _)| input == name)
-                .map(|(_, tensor)| tensor.clone()),
+            Some(array) => Some(InputTensor::Floats(array.view())),
+            None => input(self.inputs, name),
         };
         let values = run_cut(self.runtime, self.options, &cut, value)?;
         self.held.retain(|name, _| needed.contains(name.as_str()));
@@ -166,10 +163,9 @@ impl<'a> Walk<'a> {
     }
 
     fn shape(&self, value: &str) -> Option<Vec<usize>> {
-        let given = || self.inputs.iter().find(|(name, _)| name == value);
         match self.held.get(value) {
             Some(array) => Some(array.shape().to_vec()),
-            None => given().map(|(_, tensor)| tensor.shape().to_vec()),
+            None => input(self.inputs, value).map(|tensor| tensor.shape().to_vec()),
         }
     }
 

@@ -6,7 +6,7 @@ use ndarray::{ArrayD, Axis, Slice};
 use super::BisectError;
 use super::search::Found;
 use super::trial::{Failure, Outcome, Trials};
-use crate::parity::against::run_cut;
+use crate::parity::against::{input, run_cut};
 use crate::runtime::{LoadOptions, NamedOutput, Tensor};
 
 /// A failing part with the values it fails with.
@@ -141,14 +141,10 @@ fn try_inputs(
         let place = of_b
             .iter()
             .position(|known| known.as_deref() == Some(name))?;
-        Some(inputs[place].1.clone())
+        Some(inputs[place].1.view())
     };
-    let shape = |name: &str| {
-        inputs
-            .iter()
-            .find(|(input, _)| input == name)
-            .map(|(_, tensor)| tensor.shape().to_vec())
-    };
+    let value = |name: &str| input(&inputs, name);
+    let shape = |name: &str| value(name).map(|tensor| tensor.shape().to_vec());
     let shape_b = |name: &str| for_b(name).map(|tensor| tensor.shape().to_vec());
     let outputs: Vec<&str> = example
         .outputs
@@ -181,12 +177,6 @@ fn try_inputs(
     if expected.len() != outputs.len() || expected.iter().any(|(_, array)| array.is_empty()) {
         return Ok(None);
     }
-    let value = |name: &str| {
-        inputs
-            .iter()
-            .find(|(input, _)| input == name)
-            .map(|(_, tensor)| tensor.clone())
-    };
     let found = run_cut(trials.runtime, LoadOptions::default(), &cut_a, value);
     match trials.judge(found, &expected) {
         Outcome::Fails(failure) => Ok(Some((inputs, expected, failure))),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BisectError;
 use crate::parity::against::{
-    Difference, Inputs, Layers, Tolerance, can_be_handed_on, difference, run_cut,
+    Difference, Inputs, Layers, Tolerance, can_be_handed_on, difference, input, run_cut,
 };
-use crate::runtime::{LoadOptions, NamedOutput, Runtime, RuntimeError, Tensor};
+use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Runtime, RuntimeError};
 
 /// The most bytes of reference values that are held.
 const MOST_HELD: usize = 1 << 30;
@@ -133,13 +133,10 @@ impl Trials<'_> {
             }
         }
         self.hold(&needed)?;
-        let held = |value: &str| {
-            self.partner(value)
-                .and_then(|of_b| self.held.get(&of_b).cloned())
-        };
-        let value = |name: &str| match self.for_a.iter().find(|(input, _)| input == name) {
-            Some((_, tensor)) => Some(tensor.clone()),
-            None => held(name).map(Tensor::Floats),
+        let held = |value: &str| self.held.get(&self.partner(value)?);
+        let value = |name: &str| {
+            let held = || Some(InputTensor::Floats(held(name)?.view()));
+            input(&self.for_a, name).or_else(held)
         };
         let shape = |name: &str| value(name).map(|tensor| tensor.shape().to_vec());
         let Ok(cut) = self.cut(part, |name| {
@@ -154,7 +151,7 @@ impl Trials<'_> {
         let expected: Vec<NamedOutput> = part
             .outputs
             .iter()
-            .filter_map(|output| Some((output.clone(), held(output)?)))
+            .filter_map(|output| Some((output.clone(), held(output)?.clone())))
             .collect();
         let found = run_cut(self.runtime, LoadOptions::default(), &cut, value);
         Ok(self.judge(found, &expected))
@@ -222,19 +219,9 @@ impl Trials<'_> {
             .filter(|value| !self.held.contains_key(*value))
             .collect();
         let missing: Vec<&str> = missing.into_iter().collect();
-        let shape = |value: &str| {
-            self.for_b
-                .iter()
-                .find(|(input, _)| input == value)
-                .map(|(_, tensor)| tensor.shape().to_vec())
-        };
+        let value = |name: &str| input(&self.for_b, name);
+        let shape = |name: &str| value(name).map(|tensor| tensor.shape().to_vec());
         let cut = self.b.cut(&missing, |_| false, shape)?;
-        let value = |name: &str| {
-            self.for_b
-                .iter()
-                .find(|(input, _)| input == name)
-                .map(|(_, tensor)| tensor.clone())
-        };
         let found = run_cut(self.reference, LoadOptions::default(), &cut, value)
             .map_err(BisectError::Reference)?;
         self.held.extend(found);
