@@ -136,7 +136,7 @@ impl Trials<'_> {
         let held = |value: &str| self.held.get(&self.partner(value)?);
         let value = |name: &str| {
             let held = || Some(InputTensor::Floats(held(name)?.view()));
-            input(&self.for_a, name).or_else(held)
+            input(self.for_a, name).or_else(held)
         };
         let shape = |name: &str| value(name).map(|tensor| tensor.shape().to_vec());
         let Ok(cut) = self.cut(part, |name| {
@@ -219,7 +219,7 @@ impl Trials<'_> {
             .filter(|value| !self.held.contains_key(*value))
             .collect();
         let missing: Vec<&str> = missing.into_iter().collect();
-        let value = |name: &str| input(&self.for_b, name);
+        let value = |name: &str| input(self.for_b, name);
         let shape = |name: &str| value(name).map(|tensor| tensor.shape().to_vec());
         let cut = self.b.cut(&missing, |_| false, shape)?;
         let found = run_cut(self.reference, LoadOptions::default(), &cut, value)
