@@ -70,6 +70,9 @@ pub enum CropError {
         /// Values there.
         found: usize,
     },
+    /// An image cannot be decoded.
+    #[error(transparent)]
+    Load(ImageError),
     /// A resize failed.
     #[error("cannot render a crop")]
     Render(#[from] ImageError),
@@ -90,7 +93,7 @@ impl CropError {
             Self::NotSquare { .. } => {
                 Some("use --crops 1, or export the network with a square --image-size".into())
             }
-            Self::Render(error) => error.hint(),
+            Self::Load(error) | Self::Render(error) => error.hint(),
             Self::Image { .. } | Self::BufferLength { .. } => None,
         }
     }

@@ -15,6 +15,7 @@
 //! assert!(distinct.iter().all(|weighted| weighted.multiplicity == 3));
 //! # Ok::<(), incept::crops::CropError>(())
 //! ```
+mod batch;
 mod error;
 mod geometry;
 mod plan;
@@ -22,6 +23,7 @@ mod render;
 mod standard;
 mod text;
 
+pub use batch::CroppedImages;
 pub use error::CropError;
 pub use geometry::{Crop, Rectangle, WeightedCrop};
 pub use plan::{CropPlan, DEFAULT_CROP_FRACTION, InputSize, Method, Squares, View};

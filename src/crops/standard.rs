@@ -2,6 +2,7 @@
 use super::plan::in_proportion;
 use super::{CropError, CropPlan, DEFAULT_CROP_FRACTION, InputSize, Method, Squares, View};
 use crate::images::Filter;
+use incept_exporters::onnx::{Recipe, Resize};
 
 /// The paper's four scales, as GoogLeNet states them for a crop of 224.
 const SCALES_AT_224: [u32; 4] = [256, 288, 320, 352];
@@ -148,6 +149,22 @@ impl CropPlan {
                 argument: argument.to_owned(),
             }),
         }
+    }
+
+    /// A plan from the command line whose single crop is made as a model's recipe says.
+    ///
+    /// # Errors
+    /// As [`CropPlan::from_argument`].
+    pub fn for_recipe(
+        argument: &str,
+        input: InputSize,
+        recipe: &Recipe,
+    ) -> Result<Self, CropError> {
+        let plan = match recipe.resize {
+            Resize::StretchedMiddle if argument == "1" => "1-tf-slim",
+            _ => argument,
+        };
+        Self::from_argument_with_fraction(plan, input, recipe.fraction)
     }
 
     /// Whether an argument of the command line is taken for a file: its name ends in `.toml`.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use incept_exporters::onnx::proto::UINT8;
 use incept_exporters::onnx::{
-    ElementType, Labels, ModelFacts, Preprocessing, Recipe, Resize, Scaling, ValueFacts,
+    ElementType, Labels, ModelFacts, Preprocessing, Recipe, Scaling, ValueFacts,
 };
 
 use super::{EvaluateError, EvaluateOptions};
@@ -267,15 +267,8 @@ impl Model<'_> {
             self.agree("crops", IN_THE_MODEL.into(), "--crops", found.into())?;
             return Ok(View::Whole(input));
         }
-        let plan = match recipe.resize {
-            Resize::StretchedMiddle if crops == "1" => "1-tf-slim",
-            _ => crops,
-        };
-        Ok(View::Crops(CropPlan::from_argument_with_fraction(
-            plan,
-            input,
-            recipe.fraction,
-        )?))
+        let plan = CropPlan::for_recipe(crops, input, &recipe)?;
+        Ok(View::Crops(plan))
     }
 
     /// How the single crop is made, after the contract or else the flags.

@@ -162,7 +162,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn is_image_name(name: &str) -> bool {
+pub(super) fn is_image_name(name: &str) -> bool {
     let extension = Path::new(name)
         .extension()
         .and_then(|extension| extension.to_str());
@@ -178,7 +178,7 @@ fn metadata(path: &Path) -> Result<fs::Metadata, FileError> {
     fs::metadata(path).map_err(|source| FileError::new("read", path, source))
 }
 
-fn sorted_names(folder: &Path) -> Result<Vec<String>, ImageError> {
+pub(super) fn sorted_names(folder: &Path) -> Result<Vec<String>, ImageError> {
     let failed = |source| FileError::new("list the folder", folder, source);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
