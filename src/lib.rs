@@ -17,6 +17,7 @@ pub mod parity;
 pub mod provenance;
 pub mod report;
 pub mod runtime;
+pub mod sensitivity;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod training;

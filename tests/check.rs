@@ -377,7 +377,12 @@ mod beside_libtorch {
     #[test]
     fn one_weight_changed() {
         for network in NETWORKS {
-            for arguments in [&[][..], &["--precision", "fp16"], &["--precision", "bf16"]] {
+            for arguments in [
+                &[][..],
+                &["--precision", "fp16"],
+                &["--precision", "bf16"],
+                &["--precision", "int8"],
+            ] {
                 let fault = if arguments.is_empty() { 0.001 } else { 1.0 };
                 found(network, arguments, "stem.0/conv_3x3/batch_norm", |model| {
                     change_weight(model, "stem.0/conv_3x3/weight", fault);
@@ -402,6 +407,8 @@ mod beside_libtorch {
                 let new = half::f16::from_f32(old.to_f32() + by);
                 bytes[10..12].copy_from_slice(&new.to_le_bytes());
             }
+            // Half the range away.
+            incept::exporters::onnx::proto::INT8 => bytes[5] ^= 0x40,
             _ => {
                 let old = half::bf16::from_le_bytes([bytes[10], bytes[11]]);
                 let new = half::bf16::from_f32(old.to_f32() + by);
@@ -534,7 +541,7 @@ mod beside_libtorch {
     }
 
     /// Denormal numbers flushed to zero by a runtime, zeros of another sign: neither is a fault, and neither is one that
-    /// rounding explains in half precision.
+    /// rounding explains, in half precision or of weights stored as int8.
     #[test]
     fn correct_models_of_every_kind_hold() {
         let folder = tempfile::tempdir().unwrap();
@@ -542,6 +549,8 @@ mod beside_libtorch {
             for arguments in [
                 &["--precision", "fp16"][..],
                 &["--precision", "bf16", "--batch-norm", "kept"],
+                &["--precision", "int8"],
+                &["--precision", "int8", "--batch-norm", "kept"],
                 &["--precision", "fp16", "--half-inputs-outputs"],
                 &["--input", "image", "--batch", "2"],
             ] {

@@ -32,7 +32,7 @@ fn every_case_comes_out_as_it_is_known() {
     let said = run(&arguments).code(0);
     assert!(
         said.stdout
-            .contains("the matrix holds: 108 cells on 2 runtimes, 18")
+            .contains("the matrix holds: 126 cells on 2 runtimes, 18")
     );
     let matrix: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!(matrix["schema"], "incept.matrix/1");
@@ -46,8 +46,8 @@ fn every_case_comes_out_as_it_is_known() {
                 .join(" ")
         })
         .collect();
-    assert_eq!(cases().len(), 54);
-    assert_eq!((cells.len(), seen.len()), (108, 108));
+    assert_eq!(cases().len(), 63);
+    assert_eq!((cells.len(), seen.len()), (126, 126));
     for cell in cells {
         let works = cell["outcome"] == "works";
         assert_eq!(works, cell["known_gap"].is_null(), "{cell}");
@@ -59,7 +59,7 @@ fn every_case_comes_out_as_it_is_known() {
     }
     let table = fs::read_to_string(table).unwrap();
     let rows = table.lines().filter(|line| line.starts_with("| inception"));
-    assert_eq!(rows.count(), 54);
+    assert_eq!(rows.count(), 63);
     assert!(table.contains("- gap: rten: rten 0.27 reads no bfloat16 tensors"));
 }
 
@@ -92,7 +92,7 @@ reason = "there is no such variant of it"
     let said = said.code(1);
     // All of bfloat16, and the 4 that work.
     assert!(
-        said.stdout.contains("the matrix FAILS: 22 of 54 cells"),
+        said.stdout.contains("the matrix FAILS: 22 of 63 cells"),
         "{}",
         said.stdout
     );
@@ -119,8 +119,8 @@ fn a_list_that_names_what_there_is_not_is_refused() {
             &["gap 1: runtimes", "found `rtne`"][..],
         ),
         (
-            "[[gap]]\nruntimes = [\"rten\"]\nprecisions = [\"int8\"]\nreason = \"x\"",
-            &["precisions", "fp16", "int8"],
+            "[[gap]]\nruntimes = [\"rten\"]\nprecisions = [\"int4\"]\nreason = \"x\"",
+            &["precisions", "fp16", "int4"],
         ),
         (
             "[[gap]]\nruntimes = [\"rten\"]\nreason = \" \"",

@@ -109,7 +109,7 @@ fn half_precision_files_run_in_their_own_types() {
                 ..ExportOptions::default()
             };
             let found = error(&run("torch", &export(&net, &options)).unwrap(), &expected);
-            let what = format!("{precision:?}, {batch_norm}: {found}");
+            let what = format!("{:?}, {batch_norm}: {found}", options.precision);
             assert!(found > unit / 100.0 && found < 20.0 * unit, "{what}");
         }
     }

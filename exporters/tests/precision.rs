@@ -16,6 +16,7 @@ use onnx_protobuf::{GraphProto, Message, ModelProto, ValueInfoProto};
 
 const NETWORKS: [&str; 3] = ["inception_v4", "inception_resnet_v1", "inception_resnet_v2"];
 const FLOAT: i32 = 1;
+const INT8: i32 = 3;
 const FLOAT16: i32 = 10;
 const BFLOAT16: i32 = 16;
 
@@ -219,6 +220,174 @@ fn every_number_is_the_nearest_to_the_value_in_float64() {
     }
 }
 
+/// Of each filter the scale is its largest magnitude over 127, every number is the nearest multiple of it to the value in
+/// float64, and the counts are those of what is stored.
+#[test]
+fn int8_weights_are_the_nearest_multiples_of_their_filters_scale() {
+    for network in NETWORKS {
+        let net = small(network);
+        let weights = Weights::randomised(&net, 3);
+        let exact = folded(&net, &weights);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        let options = options(Precision::Int8, BatchNorm::Folded);
+        let report = onnx::write(&net, &weights, &options, &path)
+            .unwrap()
+            .precision
+            .unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let graph = ModelProto::parse_from_bytes(&bytes).unwrap().graph.unwrap();
+        types_fit(&graph, network);
+        let tensors: HashMap<&str, _> = graph
+            .initializer
+            .iter()
+            .map(|tensor| (tensor.name.as_str(), tensor))
+            .collect();
+        let mut quantised = 0;
+        for (name, exact) in &exact {
+            let tensor = tensors[name.as_str()];
+            if !name.ends_with("/weight") {
+                assert_eq!(tensor.data_type, FLOAT, "{name}: only weights are int8");
+                continue;
+            }
+            quantised += 1;
+            assert_eq!(tensor.data_type, INT8, "{name}");
+            let scale = tensors[format!("{name}/scale").as_str()];
+            let filters = tensor.dims[0] as usize;
+            assert_eq!(
+                (scale.dims.as_slice(), scale.data_type),
+                (&[filters as i64][..], FLOAT)
+            );
+            let scales = scale.raw_data.as_chunks::<4>().0.iter();
+            let scales: Vec<f64> = scales
+                .map(|&four| f32::from_le_bytes(four).into())
+                .collect();
+            let each = exact.len() / filters;
+            assert_eq!(tensor.raw_data.len(), exact.len(), "{name}");
+            let mut zeros = 0;
+            for (filter, exact) in exact.chunks(each).enumerate() {
+                let largest = exact
+                    .iter()
+                    .fold(0.0, |most: f64, value| most.max(value.abs()));
+                assert_eq!(
+                    scales[filter],
+                    f64::from((largest / 127.0) as f32),
+                    "{name}"
+                );
+                let stored = &tensor.raw_data[filter * each..][..each];
+                for (&stored, &exact) in stored.iter().zip(exact) {
+                    let off = |whole: i32| (f64::from(whole) * scales[filter] - exact).abs();
+                    let whole = i32::from(stored as i8);
+                    let nearest = [whole - 1, whole + 1]
+                        .map(off)
+                        .into_iter()
+                        .fold(f64::MAX, f64::min);
+                    assert!(
+                        off(whole) <= nearest && whole != -128,
+                        "{name}: {whole} for {exact:e}"
+                    );
+                    zeros += u64::from(whole == 0 && exact != 0.0);
+                }
+            }
+            let told = report
+                .tensors
+                .iter()
+                .find(|told| told.name == *name)
+                .unwrap();
+            assert_eq!(
+                (told.precision, told.clamped, told.underflows),
+                (Precision::Int8, 0, zeros)
+            );
+        }
+        assert!(
+            quantised > 50 && report.tensors.len() == quantised,
+            "{network}: {quantised}"
+        );
+        let dequantised = graph
+            .node
+            .iter()
+            .filter(|node| node.op_type == "DequantizeLinear");
+        assert_eq!(dequantised.count(), quantised);
+    }
+}
+
+/// In a file with a precision for each block, tensors and operators of a block are of its precision, all types fit
+/// together, and the others are those of float32.
+#[test]
+fn each_block_has_the_precision_that_is_planned_for_it() {
+    let all = [
+        Precision::Fp32,
+        Precision::Fp16,
+        Precision::Bf16,
+        Precision::Int8,
+    ];
+    for network in NETWORKS {
+        let net = small(network);
+        let weights = Weights::initial(&net, 0);
+        for shift in 0..all.len() {
+            for batch_norm in [BatchNorm::Folded, BatchNorm::Kept] {
+                let names = net.blocks().into_iter().enumerate();
+                let planned: BTreeMap<String, Precision> = names
+                    .map(|(place, name)| (name.into(), all[(place + shift) % all.len()]))
+                    .collect();
+                let mut options = options(Precision::Fp32, batch_norm);
+                options.precision.blocks = planned.clone();
+                let graph = graph_of(&net, &weights, &options);
+                let what = format!("{network}, {batch_norm}, {shift}");
+                types_fit(&graph, &what);
+                let types = types(&graph);
+                assert_eq!((types["image"], types["logits"]), (FLOAT, FLOAT), "{what}");
+                let mut seen = std::collections::HashSet::new();
+                for tensor in &graph.initializer {
+                    let block = tensor.name.split('/').next().unwrap();
+                    if !tensor.name.ends_with("/weight") {
+                        continue;
+                    }
+                    let precision = planned[block];
+                    let expected = match precision {
+                        Precision::Fp32 => FLOAT,
+                        Precision::Fp16 => FLOAT16,
+                        Precision::Bf16 => BFLOAT16,
+                        Precision::Int8 => INT8,
+                    };
+                    assert_eq!(tensor.data_type, expected, "{what}: {}", tensor.name);
+                    seen.insert(precision.to_string());
+                }
+                assert_eq!(seen.len(), 4, "{what}");
+                for node in graph.node.iter().filter(|node| node.op_type == "Conv") {
+                    let block = node.name.split('/').next().unwrap();
+                    let expected = match planned[block] {
+                        Precision::Fp16 => FLOAT16,
+                        _ => FLOAT,
+                    };
+                    assert_eq!(
+                        types[node.input[0].as_str()],
+                        expected,
+                        "{what}: {}",
+                        node.name
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plan_for_a_block_that_is_not_there_is_refused_with_the_nearest() {
+    let net = small("inception_v4");
+    let mut options = options(Precision::Fp32, BatchNorm::Folded);
+    options.precision.blocks = [("inceptoin_a.2".to_string(), Precision::Fp16)].into();
+    let error = onnx::to_bytes(&net, &Weights::initial(&net, 0), &options).unwrap_err();
+    assert!(
+        error.to_string().contains("no block `inceptoin_a.2`"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("`inception_a.2`"));
+    // A block without weights has nothing to be lowered.
+    options.precision.blocks = [("probabilities".to_string(), Precision::Fp16)].into();
+    assert!(onnx::to_bytes(&net, &Weights::initial(&net, 0), &options).is_err());
+}
+
 /// The element type of each value of a graph, inputs, outputs and tensors included.
 fn types(graph: &GraphProto) -> HashMap<&str, i32> {
     let of = |value: &ValueInfoProto| match &value.type_.value {
@@ -274,6 +443,14 @@ fn types_fit(graph: &GraphProto, what: &str) {
             "Cast" => {
                 assert_eq!(i64::from(outputs[0]), node.attribute[0].i, "{name}");
                 assert_ne!(inputs[0], outputs[0], "{name}");
+            }
+            "DequantizeLinear" => {
+                assert_eq!(
+                    (inputs[0], inputs[1], outputs[0]),
+                    (INT8, FLOAT, FLOAT),
+                    "{name}"
+                );
+                assert_eq!(inputs.len(), 2, "{name}");
             }
             "BatchNormalization" => {
                 assert_eq!(inputs[0], outputs[0], "{name}");
@@ -456,7 +633,7 @@ fn what_overflows_is_an_error_that_names_it_or_is_clamped_and_counted() {
     let error = error.unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("`logits/bias`: 2 of 10 numbers, up to 7e4"),
+        text.contains("`logits/bias`: 2 of 10 numbers beyond 65504, up to 7e4"),
         "{text}"
     );
     assert!(text.contains("`stem.0/conv_3x3/weight`"), "{text}");

@@ -8,16 +8,20 @@ use clap::Args;
 
 use super::against::{AgainstArguments, Shared};
 use super::output::{conclude, progress};
-use super::{Failure, Outcome, against};
+use super::sensitivity::{ImageArguments, SensitivityArguments};
+use super::{Failure, Outcome, against, sensitivity};
 use crate::parity::{CheckOptions, DEFAULT_MEMORY, check};
 use crate::report::write_check;
 
 /// Compare an exported model in each runtime with libtorch in float64, layer by layer
 ///
 /// Every layer is computed by itself from the reference's values (isolated) and from what the runtime computed before
-/// (accumulated), on seeded random images. Errors are in units of what rounding explains in the file's precision; so are
+/// (accumulated), on seeded random images or on those given. Errors are in units of what rounding explains in the file's precision; so are
 /// those of the file's outputs, at several batch sizes. Exit code 0: parity holds, 1: it does not, 2: the check could not
 /// run.
+///
+/// With --sensitivity: what lowering the precision of each block does to the answers for given images, and the plan that
+/// lowers as much as a bound on changed answers allows.
 ///
 /// With --against: any ONNX file beside any other of equal inputs and outputs, layer by layer, told by the graphs'
 /// structure where names differ.
@@ -32,7 +36,10 @@ pub(super) struct Arguments {
     /// A runtime to check, may be repeated [default: ort and rten]
     #[arg(long = "runtime", value_name = "NAME")]
     runtimes: Vec<String>,
-    /// Images in a batch, may be repeated [default: 1 and 3]; every layer of the largest is compared
+    #[command(flatten)]
+    images: ImageArguments,
+    /// Images in a batch, may be repeated [default: 1 and 3; with --images all of them]; every layer of the largest is
+    /// compared
     #[arg(long = "batch", value_name = "N")]
     batches: Vec<usize>,
     /// Show every layer, not only the worst of each block
@@ -54,6 +61,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    sensitivity: SensitivityArguments,
+    #[command(flatten)]
     against: AgainstArguments,
 }
 
@@ -71,15 +80,36 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         return against::run(reference, &arguments.against, &shared);
     }
     arguments.against.refuse_alone()?;
+    if arguments.sensitivity.sensitivity {
+        let shared = sensitivity::Shared {
+            model: &arguments.model,
+            weights: arguments.weights.as_deref(),
+            runtimes: &arguments.runtimes,
+            batches: &arguments.batches,
+            images: &arguments.images,
+            json: arguments.json.as_deref(),
+        };
+        return sensitivity::run(&arguments.sensitivity, &shared);
+    }
     let mut options = CheckOptions {
         runtimes: arguments.runtimes.clone(),
         weights: arguments.weights.clone(),
         rule: arguments.against.rule(),
+        images: arguments
+            .images
+            .given()
+            .then(|| arguments.images.options(usize::MAX)),
         seed: arguments.seed,
         noise: !arguments.no_noise,
         memory: arguments.memory,
         ..CheckOptions::default()
     };
+    if arguments.images.given() && !arguments.batches.is_empty() {
+        return Err(Failure::new(
+            "--batch and --images exclude each other",
+            "the images are one batch, run in parts that fit --memory",
+        ));
+    }
     if !arguments.batches.is_empty() {
         options.batches.clone_from(&arguments.batches);
     }

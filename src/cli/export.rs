@@ -5,6 +5,7 @@ mod interface;
 use std::path::PathBuf;
 
 use clap::Args;
+use incept_exporters::net::Net;
 use incept_exporters::onnx::{
     self, BatchNorm, Destination, ExportOptions, Precision, PrecisionOptions, PrecisionReport,
 };
@@ -17,6 +18,7 @@ use super::output::{Align, message, table, thousands};
 use super::weights::FileArguments;
 use super::{Failure, Outcome};
 use crate::provenance::Provenance;
+use crate::sensitivity::PrecisionPlan;
 
 const IMAGE_SIZE: &str = "Image size in pixels, at least 75 each way; dynamic takes all of them";
 
@@ -61,9 +63,12 @@ pub(super) struct Arguments {
 /// In which precision.
 #[derive(Debug, Args)]
 struct PrecisionArguments {
-    /// What weights are stored and layers computed in
-    #[arg(long, value_name = "fp32|fp16|bf16", default_value = "fp32")]
+    /// What weights are stored and layers computed in; int8 is of weights only
+    #[arg(long, value_name = "fp32|fp16|bf16|int8", default_value = "fp32")]
     precision: Precision,
+    /// A precision for each block, as `incept check --sensitivity` writes it
+    #[arg(long, value_name = "PLAN.toml", conflicts_with = "precision")]
+    precision_plan: Option<PathBuf>,
     /// The image and the outputs in that precision too, rather than in float32
     #[arg(long)]
     half_inputs_outputs: bool,
@@ -76,27 +81,37 @@ struct PrecisionArguments {
 }
 
 impl PrecisionArguments {
-    fn options(&self) -> Result<PrecisionOptions, Failure> {
+    fn options(&self, net: &Net) -> Result<PrecisionOptions, Failure> {
+        let planned = match &self.precision_plan {
+            Some(path) => PrecisionPlan::read(path)?.options(net, path)?,
+            None => PrecisionOptions::throughout(self.precision),
+        };
         let options = PrecisionOptions {
-            precision: self.precision,
             half_inputs_outputs: self.half_inputs_outputs,
             native_bfloat16: self.native_bfloat16,
             allow_clamp: self.allow_clamp,
+            ..planned
         };
-        let half = options.precision != Precision::Fp32;
+        let throughout = options.precision.is_half();
+        let (half, bf16) = ("fp16 or bf16", "bf16");
         for (flag, given, fits, precision) in [
             (
                 "--half-inputs-outputs",
                 options.half_inputs_outputs,
+                throughout,
                 half,
-                "fp16 or bf16",
             ),
-            ("--allow-clamp", options.allow_clamp, half, "fp16 or bf16"),
+            (
+                "--allow-clamp",
+                options.allow_clamp,
+                options.any(Precision::is_half),
+                half,
+            ),
             (
                 "--native-bfloat16",
                 options.native_bfloat16,
-                options.precision == Precision::Bf16,
-                "bf16",
+                options.any(|precision| precision == Precision::Bf16),
+                bf16,
             ),
         ] {
             if given && !fits {
@@ -130,7 +145,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     };
     let options = ExportOptions {
         batch_norm: arguments.batch_norm,
-        precision: arguments.precision.options()?,
+        precision: arguments.precision.options(&net)?,
         ..ExportOptions::default()
     };
     let options = arguments
@@ -211,9 +226,13 @@ const SHOWN: usize = 10;
 /// What rounding lost beyond the last bits.
 fn text(report: &PrecisionReport) -> String {
     let worst = report.worst();
+    let mut precisions: Vec<Precision> = report.tensors.iter().map(|t| t.precision).collect();
+    precisions.sort();
+    precisions.dedup();
+    let precisions: Vec<String> = precisions.iter().map(Precision::to_string).collect();
     let mut text = format!(
         "{}: {} numbers rounded once, {} clamped, {} became 0, {} lost bits below the smallest normal number",
-        report.precision,
+        precisions.join(", "),
         thousands(report.elements),
         thousands(report.clamped),
         thousands(report.underflows),

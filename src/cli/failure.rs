@@ -88,6 +88,7 @@ failures!(
     crate::parity::against::AgainstError,
     crate::parity::bisect::BisectError,
     crate::runtime::RuntimeError,
+    crate::sensitivity::SensitivityError,
     crate::training::ConfigError,
 );
 

@@ -17,6 +17,7 @@ mod matrix;
 mod network;
 mod output;
 mod progress;
+mod sensitivity;
 mod synth;
 mod train;
 mod weights;

@@ -200,7 +200,7 @@ pub(super) fn average(members: &[Member], image: usize) -> Vec<f64> {
 }
 
 /// Softmax in float64, shifted by the largest logit so that nothing overflows.
-fn softmax(logits: &[f64]) -> Vec<f64> {
+pub(crate) fn softmax(logits: &[f64]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
     let sum: f64 = powers.iter().sum();

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use ensemble::softmax;
 pub use error::EvaluateError;
-pub use ranking::{ErrorRate, rank_of};
+pub use ranking::{ErrorRate, interval, rank_of};
 
 use crate::crops::CropPlan;
 use crate::images::Dataset;

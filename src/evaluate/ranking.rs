@@ -61,14 +61,14 @@ impl ErrorRate {
             not_finite,
             top1_percent: percent(top1_errors),
             top5_percent: percent(top5_errors),
-            top1_interval: wilson(top1_errors, images),
-            top5_interval: wilson(top5_errors, images),
+            top1_interval: interval(top1_errors, images),
+            top5_interval: interval(top5_errors, images),
         }
     }
 }
 
 /// Wilson's score interval at 95 %, in percent: sensible also for few images and for no errors at all.
-fn wilson(errors: usize, images: usize) -> (f64, f64) {
+pub fn interval(errors: usize, images: usize) -> (f64, f64) {
     const Z: f64 = 1.959_963_984_540_054;
     if images == 0 {
         return (0.0, 100.0);
@@ -116,12 +116,12 @@ mod tests {
     #[test]
     fn the_interval_is_wilsons() {
         // statsmodels.stats.proportion.proportion_confint(20, 100, method="wilson")
-        let (low, high) = wilson(20, 100);
+        let (low, high) = interval(20, 100);
         assert!(
             (low - 13.336_691).abs() < 1e-4 && (high - 28.882_917).abs() < 1e-4,
             "{low} {high}"
         );
-        assert_eq!(wilson(0, 0), (0.0, 100.0));
-        assert!(wilson(0, 50).1 > 5.0);
+        assert_eq!(interval(0, 0), (0.0, 100.0));
+        assert!(interval(0, 50).1 > 5.0);
     }
 }

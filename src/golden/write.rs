@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use incept_exporters::files::{NewFolder, create_folder, write_json};
 use incept_exporters::net::Net;
 use incept_exporters::onnx::proto::{BFLOAT16, FLOAT, FLOAT16};
-use incept_exporters::onnx::{self, DataTensor, ModelFacts, Numbers, Precision, type_name};
+use incept_exporters::onnx::{
+    self, DataTensor, ModelFacts, NetworkFacts, Numbers, Precision, type_name,
+};
 use ndarray::ArrayD;
 
 use super::GoldenError;
@@ -197,11 +199,15 @@ pub fn write(
 
 /// The largest error allowed of a model, by what it computes in.
 fn tolerance(facts: &ModelFacts) -> f64 {
-    match facts.network.as_ref().map(|network| network.precision) {
-        Some(Precision::Fp16) => HALF_ROUNDINGS * 2_f64.powi(-11),
-        Some(Precision::Bf16) => HALF_ROUNDINGS * 2_f64.powi(-8),
-        _ => DEFAULT_TOLERANCE,
-    }
+    let of = |precision| match precision {
+        Precision::Fp32 => DEFAULT_TOLERANCE,
+        Precision::Fp16 => HALF_ROUNDINGS * 2_f64.powi(-11),
+        Precision::Bf16 => HALF_ROUNDINGS * 2_f64.powi(-8),
+        // A weight is within half a step, 1/254 of its filter's largest.
+        Precision::Int8 => HALF_ROUNDINGS / 254.0,
+    };
+    let precisions = facts.network.iter().flat_map(NetworkFacts::precisions);
+    precisions.map(of).fold(DEFAULT_TOLERANCE, f64::max)
 }
 
 /// The values to compute: the layers whose checksums are asked for, in the order the model computes them, and its outputs.

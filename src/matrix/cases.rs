@@ -58,12 +58,14 @@ pub fn cases() -> Vec<Case> {
     REGISTRY.iter().flat_map(of_entry).collect()
 }
 
-/// The forms that each network is exported in, in the order they are run.
+/// The forms that each network is exported in, in the order they are run. int8 is of weights, with or without a
+/// normalisation behind them: one form is enough.
 pub(super) fn forms() -> impl Iterator<Item = (Precision, BatchNorm)> {
     let precisions = [Precision::Fp32, Precision::Fp16, Precision::Bf16];
     let of_precision =
         |precision| [BatchNorm::Folded, BatchNorm::Kept].map(|form| (precision, form));
-    precisions.into_iter().flat_map(of_precision)
+    let int8 = [(Precision::Int8, BatchNorm::Folded)];
+    precisions.into_iter().flat_map(of_precision).chain(int8)
 }
 
 /// The batch that all networks are given, `[N, 3, H, W]`.

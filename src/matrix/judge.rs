@@ -14,13 +14,14 @@ const ROUNDINGS: f64 = 20.0;
 /// float32: [`DEFAULT_TOLERANCE`], with its reasons. The half types: one rounding moves a number by up to 2⁻¹¹ of it in float16,
 /// by up to 2⁻⁸ in bfloat16. The networks have some hundred to four hundred layers in a row, each of which rounds once or
 /// twice with either sign; such errors add up as the square root of their number, which is 10 to 28, and not all of them
-/// have the full size. So 20 of them are allowed. A runtime that rounds to a type of its own whatever the file says is held to
+/// have the full size. So 20 of them are allowed. int8 weights: one is within half a step, 1/254 of its filter's largest. A runtime that rounds to a type of its own whatever the file says is held to
 /// the coarser of the two.
 pub fn tolerance(file: Precision, runtime: Option<Precision>) -> f64 {
     let of = |precision| match precision {
         Precision::Fp32 => DEFAULT_TOLERANCE,
         Precision::Fp16 => ROUNDINGS * 2_f64.powi(-11),
         Precision::Bf16 => ROUNDINGS * 2_f64.powi(-8),
+        Precision::Int8 => ROUNDINGS / 254.0,
     };
     of(file).max(runtime.map_or(0.0, of))
 }

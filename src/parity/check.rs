@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use incept_exporters::net::{Net, NodeId};
-use incept_exporters::onnx::{Model, ModelFacts, NetworkFacts, Output};
+use incept_exporters::onnx::{Model, ModelFacts, NetworkFacts, Output, Preprocessing, Scaling};
 
-use super::feed::Feed;
-use super::{ParityError, ParityReport, Rule, RuntimeChecked};
+use super::feed::{Feed, takes_bytes};
+use super::{ImageOptions, ParityError, ParityReport, Rule, RuntimeChecked};
+use crate::crops::CroppedImages;
 use crate::provenance::Provenance;
 use crate::runtime;
 
@@ -22,7 +23,9 @@ pub struct CheckOptions {
     pub batches: Vec<usize>,
     /// What decides, where it is not what rounding explains.
     pub rule: Option<Rule>,
-    /// Seed of the input images.
+    /// The images, instead of random ones: then they are the only batch.
+    pub images: Option<ImageOptions>,
+    /// Seed of random images.
     pub seed: u64,
     /// Whether what each runtime differs from itself is measured.
     pub noise: bool,
@@ -40,6 +43,7 @@ impl Default for CheckOptions {
             weights: None,
             batches: vec![1, 3],
             rule: None,
+            images: None,
             seed: 0,
             noise: true,
             memory: DEFAULT_MEMORY,
@@ -58,6 +62,8 @@ pub(super) struct Subject {
     pub(super) heads: Vec<NodeId>,
     /// The sizes of the batches.
     pub(super) batches: Vec<usize>,
+    /// Crops of images, and how the network takes them, instead of random ones.
+    images: Option<(CroppedImages, Scaling)>,
     /// The number of images it is fixed to.
     #[cfg(feature = "torch")]
     pub(super) fixed: Option<usize>,
@@ -65,9 +71,17 @@ pub(super) struct Subject {
 
 impl Subject {
     /// The images of the largest batch.
-    pub(super) fn feed(&self, seed: u64) -> Feed {
+    ///
+    /// # Errors
+    /// [`ParityError`] for crops that are not of their own size.
+    pub(super) fn feed(&self, seed: u64) -> Result<Feed, ParityError> {
         let largest = self.batches.iter().copied().max().unwrap_or(1);
-        Feed::new(&self.net, &self.facts, seed, largest)
+        match &self.images {
+            Some((crops, scaling)) => {
+                Ok(Feed::of_crops(crops, *scaling, takes_bytes(&self.facts))?)
+            }
+            None => Ok(Feed::new(&self.net, &self.facts, seed, largest)),
+        }
     }
 }
 
@@ -82,10 +96,9 @@ pub fn check(
     options: &CheckOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<ParityReport, ParityError> {
-    let subject = read(model, options)?;
     let mut provenance = Provenance::of_this_run();
-    provenance.add_model(&subject.model)?;
     let mut notes = vec![];
+    let subject = read(model, options, &mut provenance, &mut notes)?;
     // Beside itself a runtime would be no comparison.
     let runtimes = runtime::find_each(&options.runtimes, runtime::DEFAULT)?;
     let mut checked = vec![];
@@ -128,17 +141,67 @@ pub fn check(
     })
 }
 
-fn read(path: &Path, options: &CheckOptions) -> Result<Subject, ParityError> {
-    let model = Model::load(path)?;
-    let facts = model.facts()?;
-    let network = facts
-        .network
-        .clone()
-        .ok_or_else(|| ParityError::Foreign { path: path.into() })?;
-    let net = network.build().map_err(|source| ParityError::Rebuild {
-        path: path.into(),
-        source,
-    })?;
+/// A model that names its network, which is built again.
+pub(crate) struct Opened {
+    pub(crate) model: Model,
+    pub(crate) facts: ModelFacts,
+    pub(crate) network: NetworkFacts,
+    pub(crate) net: Net,
+}
+
+impl Opened {
+    /// Reads a model.
+    ///
+    /// # Errors
+    /// [`ParityError`] for what is no ONNX file, names no network, or one that cannot be built.
+    pub(crate) fn read(path: &Path) -> Result<Self, ParityError> {
+        let model = Model::load(path)?;
+        let facts = model.facts()?;
+        let network = facts
+            .network
+            .clone()
+            .ok_or_else(|| ParityError::Foreign { path: path.into() })?;
+        let net = network.build().map_err(|source| ParityError::Rebuild {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            model,
+            facts,
+            network,
+            net,
+        })
+    }
+}
+
+fn read(
+    path: &Path,
+    options: &CheckOptions,
+    provenance: &mut Provenance,
+    notes: &mut Vec<String>,
+) -> Result<Subject, ParityError> {
+    let opened = Opened::read(path)?;
+    provenance.add_model(&opened.model)?;
+    let images = match &options.images {
+        Some(images) => {
+            let contract = opened.contract()?;
+            if contract
+                .as_ref()
+                .is_some_and(Preprocessing::takes_any_image)
+            {
+                return Err(ParityError::TakesWholeImages { path: path.into() });
+            }
+            let scaling = contract.map_or(Scaling::UNIT, |contract| contract.scaling);
+            Some((opened.pictures(images, provenance, notes)?.cropped, scaling))
+        }
+        None => None,
+    };
+    let Opened {
+        model,
+        facts,
+        network,
+        net,
+    } = opened;
     let fixed = facts.inputs.first().and_then(|input| input.shape.first());
     let fixed = fixed.and_then(|size| size.as_ref().ok()).copied();
     Ok(Subject {
@@ -149,7 +212,11 @@ fn read(path: &Path, options: &CheckOptions) -> Result<Subject, ParityError> {
             .iter()
             .filter_map(|output| net.id(output.name()))
             .collect(),
-        batches: batches(fixed, &options.batches)?,
+        batches: match &images {
+            Some((crops, _)) => of_crops(fixed, crops.crops.len())?,
+            None => batches(fixed, &options.batches)?,
+        },
+        images,
         facts,
         network,
         net,
@@ -170,6 +237,17 @@ fn batches(fixed: Option<usize>, asked: &[usize]) -> Result<Vec<usize>, ParityEr
             found,
         }),
         None => Ok(asked.to_vec()),
+    }
+}
+
+/// All crops, as one batch, of a model that is not fixed to another number.
+fn of_crops(fixed: Option<usize>, crops: usize) -> Result<Vec<usize>, ParityError> {
+    match fixed {
+        Some(fixed) if fixed != crops => Err(ParityError::Batch {
+            expected: format!("{fixed}, which the model is fixed to, of the images given"),
+            found: crops,
+        }),
+        _ => batches(Some(crops), &[]),
     }
 }
 

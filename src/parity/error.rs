@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use incept_exporters::files::FileError;
-use incept_exporters::onnx::{CutError, LoadError, RebuildError};
+use incept_exporters::onnx::{ContractError, CutError, LoadError, RebuildError};
 use incept_exporters::weights::WeightsError;
 
+use crate::crops::CropError;
+use crate::images::ImageError;
 use crate::runtime::RuntimeError;
 
 /// A check that could not run.
@@ -51,6 +53,27 @@ pub enum ParityError {
         expected: String,
         /// The size given.
         found: usize,
+    },
+    /// The images cannot be listed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// An image cannot be decoded or cropped.
+    #[error(transparent)]
+    Crop(#[from] CropError),
+    /// A preprocessing contract that cannot be understood.
+    #[error("cannot read the preprocessing contract of `{}`", path.display())]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ContractError,
+    },
+    /// A model that crops images itself is given crops.
+    #[error("`{}` resizes and crops images itself: expected a model that takes crops", path.display())]
+    TakesWholeImages {
+        /// The file.
+        path: PathBuf,
     },
     /// A part of the graph cannot be computed by itself.
     #[error("`{value}` cannot be cut out of the graph")]
@@ -108,13 +131,20 @@ impl ParityError {
                 Some("give the file it was exported from: --weights FILE".into())
             }
             Self::Weights(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::Crop(error) => error.hint(),
+            Self::TakesWholeImages { .. } => {
+                Some("check it on random images, or export it without --resize".into())
+            }
             Self::Runtime(error) | Self::Layer { source: error, .. } => error.hint(),
             Self::Memory { .. } => {
                 Some("allow more memory, or check smaller batches: --batch 1".into())
             }
-            Self::Rebuild { .. } | Self::Batch { .. } | Self::Cut { .. } | Self::Thread { .. } => {
-                None
-            }
+            Self::Rebuild { .. }
+            | Self::Batch { .. }
+            | Self::Contract { .. }
+            | Self::Cut { .. }
+            | Self::Thread { .. } => None,
             #[cfg(feature = "torch")]
             Self::Torch(error) => error.hint(),
         }

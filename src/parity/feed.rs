@@ -8,6 +8,7 @@ use incept_exporters::onnx::{ModelFacts, Preprocessing, Scaling};
 use incept_exporters::weights::random_image;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
+use crate::crops::{CropError, CroppedImages};
 use crate::runtime::InputTensor;
 
 /// One batch.
@@ -23,11 +24,7 @@ impl Feed {
     /// that its crop is compared, and its resize is not: that has tests of its own beside Pillow.
     pub(crate) fn new(net: &Net, facts: &ModelFacts, seed: u64, batch: usize) -> Self {
         let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
-        let takes_bytes = facts
-            .inputs
-            .first()
-            .is_some_and(|input| input.element_type == UINT8);
-        if !takes_bytes {
+        if !takes_bytes(facts) {
             let scaled = random(seed, &shape);
             return Self {
                 scaled,
@@ -63,6 +60,24 @@ impl Feed {
         }
     }
 
+    /// A batch of crops of images, all of them, for a model that takes crops.
+    ///
+    /// # Errors
+    /// [`CropError`] where the crops are not of their own size.
+    pub(crate) fn of_crops(
+        crops: &CroppedImages,
+        scaling: Scaling,
+        takes_bytes: bool,
+    ) -> Result<Self, CropError> {
+        let all = 0..crops.crops.len();
+        let bytes = match takes_bytes {
+            true => Some(crops.bytes(all.clone())?.to_owned().into_dyn()),
+            false => None,
+        };
+        let scaled = crops.scaled(all, scaling)?;
+        Ok(Self { scaled, bytes })
+    }
+
     /// The batch as the model takes it.
     pub(crate) fn images(&self) -> InputTensor<'_> {
         self.images_of(0..self.scaled.len_of(Axis(0)))
@@ -76,6 +91,12 @@ impl Feed {
             None => InputTensor::Floats(self.scaled.slice_axis(Axis(0), images)),
         }
     }
+}
+
+/// Whether a model takes bytes.
+pub(crate) fn takes_bytes(facts: &ModelFacts) -> bool {
+    let input = facts.inputs.first();
+    input.is_some_and(|input| input.element_type == UINT8)
 }
 
 /// A batch of random numbers in [-1, 1), from the seed.

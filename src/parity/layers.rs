@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use incept_exporters::net::{Net, NodeId};
-use incept_exporters::onnx::proto::{FLOAT, UINT8};
+use incept_exporters::onnx::proto::{FLOAT, INT8};
 use incept_exporters::onnx::{
     BatchNorm, Cut, CutError, INPUT_NAME, ModelFacts, NetworkFacts, Parts,
 };
 
+use super::feed::takes_bytes;
 use super::rounding::{smallest_normal, unit_roundoff};
 
 /// The network's image, where the file computes it from bytes.
@@ -32,6 +33,8 @@ pub(super) struct Layer {
     pub(super) weights: f64,
     /// and of its value.
     pub(super) values: f64,
+    /// Whether its weights are stored as int8, each filter with its scale.
+    pub(super) int8: bool,
     /// The smallest normal number of these types, see [`smallest_normal`].
     pub(super) smallest: f64,
 }
@@ -60,10 +63,7 @@ impl Layers {
         facts: &ModelFacts,
         network: &NetworkFacts,
     ) -> Result<Self, CutError> {
-        let takes_bytes = facts
-            .inputs
-            .first()
-            .is_some_and(|input| input.element_type == UINT8);
+        let takes_bytes = takes_bytes(facts);
         let heads: Vec<NodeId> = network
             .outputs
             .iter()
@@ -115,8 +115,7 @@ impl Layers {
         value: String,
         folded: bool,
     ) -> Result<Layer, CutError> {
-        let name = &net.at(node).name;
-        let block = name.split('/').next().unwrap_or(name).to_string();
+        let block = net.at(node).block().to_string();
         if self.parts.producer(&value).is_none() {
             return Ok(Layer {
                 node,
@@ -127,6 +126,7 @@ impl Layers {
                 given: 1.0,
                 weights: 1.0,
                 values: 1.0,
+                int8: false,
                 smallest: 0.0,
             });
         }
@@ -143,19 +143,30 @@ impl Layers {
         let smallest = read.map(|name| smallest_normal(self.parts.element_type(name)));
         let stored = nodes.iter().flat_map(|node| &node.inputs);
         let stored = stored.filter(|name| self.parts.is_stored(name));
+        let int8 = stored
+            .clone()
+            .any(|name| self.parts.element_type(name) == INT8);
         let weights = match largest(&mut stored.map(unit)) {
             // float32 weights are the reference's, where nothing was folded into them.
             units if units <= 1.0 => f64::from(u8::from(folded)),
             units => units,
         };
         let inputs: Vec<String> = cut.inputs.iter().map(|input| input.name.clone()).collect();
+        // A layer may begin with rounding what it is given.
+        let casts = nodes.iter().filter(|node| {
+            let reads_input = node.inputs.iter().any(|input| inputs.contains(input));
+            node.operator == "Cast" && reads_input
+        });
+        let rounded = casts.flat_map(|node| &node.outputs);
+        let given = largest(&mut inputs.iter().chain(rounded).map(unit)).max(1.0);
         Ok(Layer {
             node,
             block,
             operators: nodes.iter().map(|node| node.operator.clone()).collect(),
-            given: largest(&mut inputs.iter().map(unit)).max(1.0),
+            given,
             weights,
             values: largest(&mut computed().map(unit)).max(1.0),
+            int8,
             smallest: largest(&mut smallest.into_iter()),
             value,
             inputs,

@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod errors;
 mod feed;
+mod images;
 #[cfg(feature = "torch")]
 mod layers;
 mod metrics;
@@ -26,11 +27,12 @@ mod weights;
 
 #[cfg(not(feature = "torch"))]
 use beside::compare_all;
-pub(crate) use check::compared_nodes;
 pub use check::{CheckOptions, DEFAULT_MEMORY, check};
+pub(crate) use check::{Opened, compared_nodes};
 pub use error::ParityError;
 pub use errors::{HISTOGRAM_BINS, HISTOGRAM_FROM, LayerVerdict, Units, WorstElement};
 pub(crate) use feed::{Feed, random};
+pub use images::ImageOptions;
 pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, Metrics, Verdict, compare, compare_within};
 #[cfg(feature = "torch")]
@@ -38,7 +40,6 @@ use oracle::compare_all;
 pub use outcome::{LayerChecked, LayerErrors, Noise, ParityReport, Placed, RuntimeChecked};
 pub use rounding::{COARSEST, ORDER, bound_of_channel, bound_of_largest};
 pub use rule::Rule;
-#[cfg(feature = "torch")]
 pub(crate) use weights::weights_of;
 
 /// What a comparison is told and what it tells on its way.

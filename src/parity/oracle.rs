@@ -31,7 +31,7 @@ pub(super) fn compare_all(
         value: subject.model.path.display().to_string(),
         source,
     })?;
-    let feed = subject.feed(run.options.seed);
+    let feed = subject.feed(run.options.seed)?;
     let trace = Trace {
         net: &subject.net,
         layers: &layers,

@@ -165,5 +165,6 @@ fn rounding_of(layer: &Layer) -> Rounding {
         sums: 1.0,
         values: layer.values,
         smallest: layer.smallest,
+        int8: layer.int8,
     }
 }

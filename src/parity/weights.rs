@@ -14,7 +14,6 @@ use crate::provenance::Provenance;
 ///
 /// # Errors
 /// [`ParityError`]: weights that are needed and not given, cannot be read or do not fit.
-#[cfg(feature = "torch")]
 pub(crate) fn weights_of(
     net: &Net,
     facts: &NetworkFacts,

@@ -30,6 +30,8 @@ pub struct Rounding {
     /// The smallest normal number of the types numbers are stored in, where they go below it: all smaller ones have its
     /// absolute error. 2⁻¹⁴ for float16; 0 stands for float32's and bfloat16's 2⁻¹²⁶.
     pub smallest: f64,
+    /// Whether each weight is stored as the nearest multiple of 1/127 of the largest of its filter.
+    pub int8: bool,
 }
 
 impl Rounding {
@@ -40,6 +42,7 @@ impl Rounding {
         sums: 1.0,
         values: 1.0,
         smallest: 0.0,
+        int8: false,
     };
 }
 
@@ -333,6 +336,21 @@ impl Oracle {
         }
     }
 
+    /// The variance of each weight of a layer that is stored as int8, `[O, ...]`: a rounding to multiples of a step has
+    /// the variance of a twelfth of the step's square, and the step is 1/127 of the largest of the filter. Where batch
+    /// normalisation is folded in, weights and steps are multiplied with the same factor.
+    fn int8_variances(&self, id: NodeId) -> Result<Tensor, TchError> {
+        let weights = self.model.variable(id, 0).f_to_kind(Kind::Float)?;
+        let others: Vec<i64> = (1..weights.dim() as i64).collect();
+        let step = weights
+            .f_abs()?
+            .f_amax(&others, true)?
+            .f_mul_scalar(1.0 / (127.0 * UNIT))?;
+        step.f_square()?
+            .f_mul_scalar(1.0 / 12.0)?
+            .f_expand_as(&weights)
+    }
+
     /// The variances of a layer that sums products of weights and the input `x`: `spread` sums `w²v` over each sum's
     /// products, `own` gives what the sums' own rounding adds, from `Σw²x²` and the number of products.
     fn of_products(
@@ -352,9 +370,9 @@ impl Oracle {
         let from = if given { images } else { 0 };
         let rest = before.f_narrow(0, from, 2 * images - from)?;
         let squares = squared(x)?.f_add_scalar(least)?;
-        let spread = spread(&Tensor::f_cat(&[&squares, &rest], 0)?, &weights)?;
-        let products = spread.f_narrow(0, 0, images)?;
-        let passed = spread.f_narrow(0, images, 2 * images - from)?;
+        let sums = spread(&Tensor::f_cat(&[&squares, &rest], 0)?, &weights)?;
+        let products = sums.f_narrow(0, 0, images)?;
+        let passed = sums.f_narrow(0, images, 2 * images - from)?;
         let passed = match given {
             true => {
                 let isolated = products.f_mul_scalar(rounding.given.powi(2) / 3.0)?;
@@ -364,6 +382,10 @@ impl Oracle {
         };
         let operands = rounding.weights.powi(2) / 3.0;
         let mut own = own(&products, count)?.f_add(&products.f_mul_scalar(operands)?)?;
+        if rounding.int8 {
+            let steps = spread(&squares, &self.int8_variances(id)?)?;
+            own = own.f_add(&steps)?;
+        }
         if bias {
             let bias = squared(self.model.variable(id, 1))?;
             let bias = match own.dim() {

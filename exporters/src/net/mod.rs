@@ -219,6 +219,18 @@ pub struct Node {
     pub shape: Shape,
 }
 
+impl Node {
+    /// The block it belongs to: what stands before the first `/` of its name, `inception_a.2`.
+    pub fn block(&self) -> &str {
+        block_of(&self.name)
+    }
+}
+
+/// The block that a name belongs to, of a node, a parameter or a value: what stands before its first `/`.
+pub fn block_of(name: &str) -> &str {
+    name.split('/').next().unwrap_or(name)
+}
+
 /// A named run of nodes: what a box in the paper's overall figures is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
@@ -267,6 +279,19 @@ impl Net {
     /// The stages, in order, from the stem to the probabilities.
     pub fn stages(&self) -> &[Stage] {
         &self.stages
+    }
+
+    /// The blocks that have convolutions or linear layers, in order.
+    pub fn blocks(&self) -> Vec<&str> {
+        let has_products =
+            |node: &&Node| matches!(node.op, Op::Convolution { .. } | Op::Linear { .. });
+        let mut blocks: Vec<&str> = vec![];
+        for node in self.nodes.iter().filter(has_products) {
+            if !blocks.contains(&node.block()) {
+                blocks.push(node.block());
+            }
+        }
+        blocks
     }
 
     /// The node of that number.

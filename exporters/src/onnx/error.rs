@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{NEWEST_OPSET, OLDEST_OPSET, Output, Precision, TensorRounding};
+use super::{NEWEST_OPSET, OLDEST_OPSET, Output, TensorRounding};
 use crate::files::FileError;
 use crate::weights::WeightsError;
 
@@ -86,6 +86,16 @@ pub enum ExportError {
         /// The layer whose value the file has instead.
         instead: Option<String>,
     },
+    /// A block of a precision plan that the network does not have.
+    #[error("{network} has no block `{found}` with weights")]
+    MissingBlock {
+        /// The network and its variant.
+        network: String,
+        /// The block named.
+        found: String,
+        /// The nearest that it has.
+        nearest: Option<String>,
+    },
     /// Names of classes that are too few or too many.
     #[error("{found} names of classes: expected {expected}")]
     Labels {
@@ -105,10 +115,8 @@ pub enum ExportError {
         found: String,
     },
     /// Weights beyond the largest number of the precision asked for.
-    #[error("{} tensors hold numbers beyond {}, the largest of {precision}{}", tensors.len(), precision.largest(), listed(tensors))]
+    #[error("{} tensors hold numbers beyond the largest of their precision{}", tensors.len(), listed(tensors))]
     Overflow {
-        /// What they were to be rounded to.
-        precision: Precision,
         /// The tensors, each with how many.
         tensors: Vec<TensorRounding>,
     },
@@ -159,7 +167,11 @@ impl ExportError {
             Self::OpsetTooOld { needed, .. } => {
                 Some(format!("leave --opset out, or give {needed} or more"))
             }
-            Self::MissingLayer { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::MissingLayer { nearest: Some(name), .. }
+            | Self::MissingBlock { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::MissingBlock { .. } => Some(
+                "a block is what stands before the first `/` of a layer's name, as `inception_a.0`: `incept inspect` lists tensors".into(),
+            ),
             Self::MissingLayer { .. } => Some(
                 "names are `<stage>.<index>/<branch>/<layer>`; in a pattern `*` stands for anything, `/` included".into(),
             ),
@@ -185,8 +197,12 @@ const SHOWN: usize = 10;
 fn listed(tensors: &[TensorRounding]) -> String {
     let line = |tensor: &TensorRounding| {
         format!(
-            "\n    `{}`: {} of {} numbers, up to {:e}",
-            tensor.name, tensor.clamped, tensor.elements, tensor.largest
+            "\n    `{}`: {} of {} numbers beyond {}, up to {:e}",
+            tensor.name,
+            tensor.clamped,
+            tensor.elements,
+            tensor.precision.largest(),
+            tensor.largest
         )
     };
     let mut text: String = tensors.iter().take(SHOWN).map(line).collect();

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::ExportError;
 use super::graph::{Initializer, Values};
+use super::{ExportError, int8};
 use crate::weights::{Tensor, Weights};
 
 /// The values of one stored tensor before they are rounded to the type they are stored in.
@@ -19,6 +19,38 @@ pub(super) enum Numbers<'a> {
     Computed(Vec<f64>),
 }
 
+impl Numbers<'_> {
+    /// The numbers of each of this many filters, in float64.
+    pub(super) fn filters(&self, filters: usize) -> Vec<Vec<f64>> {
+        let wide = |values: &[f32], factor: f64| -> Vec<f64> {
+            values
+                .iter()
+                .map(|&value| f64::from(value) * factor)
+                .collect()
+        };
+        match self {
+            Self::Plain(values) => values
+                .chunks_exact(per_filter(values.len(), filters))
+                .map(|filter| wide(filter, 1.0))
+                .collect(),
+            Self::Scaled { weight, factors } => weight
+                .chunks_exact(per_filter(weight.len(), factors.len()))
+                .zip(factors)
+                .map(|(filter, &factor)| wide(filter, factor))
+                .collect(),
+            Self::Computed(values) => values
+                .chunks_exact(per_filter(values.len(), filters))
+                .map(<[f64]>::to_vec)
+                .collect(),
+        }
+    }
+}
+
+/// Numbers in each of so many filters.
+pub(super) fn per_filter(values: usize, filters: usize) -> usize {
+    (values / filters.max(1)).max(1)
+}
+
 /// The values of one stored tensor. `source` is the tensor of [`source`], already read.
 pub(super) fn numbers<'a>(
     initializer: &Initializer,
@@ -29,6 +61,11 @@ pub(super) fn numbers<'a>(
     Ok(match &initializer.values {
         Values::Same => Numbers::Plain(source.ok_or_else(missing)?),
         Values::Constant(value) => Numbers::Computed(vec![*value]),
+        Values::Scales { weight } => {
+            let read = self::source(weight, weights)?.map(|(_, tensor)| tensor.values());
+            let filters = weight.shape.first().copied().unwrap_or(1);
+            Numbers::Computed(int8::scales(&numbers(weight, weights, read)?, filters))
+        }
         Values::FoldedWeight {
             batch_norm,
             epsilon,
@@ -62,7 +99,7 @@ pub(super) fn source<'a>(
             let found = weights.entry(&initializer.name);
             found.map(Some).ok_or_else(|| missing(&initializer.name))
         }
-        Values::FoldedBias { .. } | Values::Constant(_) => Ok(None),
+        Values::FoldedBias { .. } | Values::Scales { .. } | Values::Constant(_) => Ok(None),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) enum Values {
     FoldedWeight { batch_norm: String, epsilon: f64 },
     /// `beta − mean · gamma / √(variance + ε)`.
     FoldedBias { batch_norm: String, epsilon: f64 },
+    /// The scale of each filter of a weight that is stored as int8.
+    Scales { weight: Box<Initializer> },
     /// One number.
     Constant(f64),
 }

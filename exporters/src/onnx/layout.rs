@@ -3,20 +3,23 @@
 //! The metadata, which holds the weights' hash, comes after the tensors, so that one pass over the weights is enough. The
 //! operator set comes last: no reader takes a file without it, so one that was cut off anywhere is not taken for whole.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use super::data_type::number_of;
+use super::fold::Numbers;
 use super::graph::{self, Graph};
 use super::precision::{self, Stored};
 use super::proto::{
     EXTERNAL, GRAPH_INITIALIZER, GraphProto, MODEL_GRAPH, ModelProto, OperatorSetIdProto,
     StringStringEntryProto, TENSOR_RAW_DATA, TensorProto,
 };
+use super::rounding::{self, Encoded, Rounding};
 use super::{ExportError, ExportOptions, metadata};
-use crate::net::Net;
+use crate::net::{Net, block_of};
 use crate::weights::Weights;
 
 /// Protobuf's limit on one message.
@@ -69,6 +72,12 @@ impl Planned {
             Place::Data(_) => 0,
         };
         key as u64 + message - values
+    }
+
+    /// Its numbers as they are stored, and what rounding did to them.
+    pub(super) fn encode<'a>(&self, numbers: Numbers<'a>) -> (Encoded<'a>, Rounding) {
+        let filters = self.stored.initializer.shape.first().copied().unwrap_or(1);
+        rounding::encode(numbers, self.stored.element_type, filters)
     }
 
     /// Writes the message up to the values.
@@ -200,6 +209,23 @@ fn convert(net: &Net, options: &ExportOptions) -> Result<(GraphProto, Vec<Stored
     };
     let stored = precision::convert(&mut graph, initializers, &options.precision);
     Ok((graph, stored))
+}
+
+/// Bytes of the tensors of each block of a network's file.
+///
+/// # Errors
+/// [`ExportError`] for options that cannot be met.
+pub fn bytes_of_blocks(
+    net: &Net,
+    options: &ExportOptions,
+) -> Result<BTreeMap<String, u64>, ExportError> {
+    let (_, stored) = convert(net, options)?;
+    let mut blocks = BTreeMap::new();
+    for tensor in &stored {
+        let block = block_of(&tensor.initializer.name).to_string();
+        *blocks.entry(block).or_insert(0) += bytes(tensor);
+    }
+    Ok(blocks)
 }
 
 /// Bytes of all tensors of a network's file.

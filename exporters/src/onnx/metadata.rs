@@ -32,6 +32,10 @@ pub(super) fn entries(
         ("incept.weights.sha256", sha256.into()),
     ]);
     entries.extend(Preprocessing::of(net, options).entries());
+    if !options.precision.blocks.is_empty() {
+        let blocks = serde_json::to_string(&options.precision.blocks).unwrap_or_default();
+        entries.insert("incept.precision.blocks", blocks);
+    }
     if let Source::Seed(seed) = weights.source() {
         entries.insert("incept.weights.seed", seed.to_string());
     }
@@ -63,6 +67,8 @@ pub struct NetworkFacts {
     pub outputs: Vec<Output>,
     /// What its weights are stored and its layers computed in.
     pub precision: Precision,
+    /// The blocks of another precision.
+    pub blocks: BTreeMap<String, Precision>,
     /// SHA-256 of its weights, see [`Weights::sha256`].
     pub weights_sha256: String,
     /// The seed, where its weights were generated.
@@ -83,6 +89,12 @@ pub enum RebuildError {
 }
 
 impl NetworkFacts {
+    /// Every precision that some block of the file has.
+    pub fn precisions(&self) -> impl Iterator<Item = Precision> {
+        let of_blocks = self.blocks.values().copied();
+        std::iter::once(self.precision).chain(of_blocks)
+    }
+
     /// Reads the facts; `None` unless all of them are there and make sense.
     pub(super) fn parse(metadata: &BTreeMap<String, String>) -> Option<Self> {
         let entry = |key: &str| metadata.get(key);
@@ -98,6 +110,10 @@ impl NetworkFacts {
             // Files from before there was a choice do not say.
             precision: entry("incept.precision")
                 .map_or(Some(Precision::Fp32), |precision| precision.parse().ok())?,
+            blocks: match entry("incept.precision.blocks") {
+                Some(text) => serde_json::from_str(text).ok()?,
+                None => BTreeMap::new(),
+            },
             weights_sha256: entry("incept.weights.sha256")?.clone(),
             seed: entry("incept.weights.seed").and_then(|seed| seed.parse().ok()),
             import: entry("incept.weights.import").and_then(|text| serde_json::from_str(text).ok()),

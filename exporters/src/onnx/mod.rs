@@ -18,6 +18,7 @@ mod external;
 mod fold;
 mod graph;
 mod inspect;
+mod int8;
 mod layout;
 mod manifest;
 mod metadata;
@@ -44,6 +45,7 @@ pub use inspect::{
     Constants, ExternalFile, Inspection, OperatorCount, OpsetImport, StoredTensor, TypedCount,
     ValueType,
 };
+pub use layout::bytes_of_blocks;
 pub use manifest::{Manifest, ManifestTensor, Provenance, WrittenFile};
 pub use metadata::{INPUT_NAME, NetworkFacts, RebuildError};
 pub use options::{

@@ -235,7 +235,7 @@ impl ExportOptions {
                 needed: self.input.oldest_opset(),
             });
         }
-        self.precision.check(found, self.batch_norm)?;
+        self.precision.check(net, found, self.batch_norm)?;
         if self.input == Input::ImageOfAnySize && self.image_size == ImageSize::Dynamic {
             return Err(ExportError::Contradiction {
                 first: "--resize".into(),

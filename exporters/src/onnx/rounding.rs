@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 
-use super::fold::Numbers;
+use super::fold::{Numbers, per_filter};
+use super::int8;
 use crate::weights::{ElementType, little_endian, not_finite};
 
 /// What rounding did to one tensor's numbers.
@@ -30,6 +31,7 @@ pub(super) enum Encoded<'a> {
     Borrowed(Cow<'a, [f32]>),
     Float32(Vec<f32>),
     Half(Vec<u16>),
+    Int8(Vec<i8>),
 }
 
 impl Encoded<'_> {
@@ -39,17 +41,20 @@ impl Encoded<'_> {
             Self::Float32(values) => little_endian(values),
             // `little_endian` has checked the machine's order of bytes.
             Self::Half(values) => bytemuck::cast_slice(values),
+            Self::Int8(values) => bytemuck::cast_slice(values),
         }
     }
 }
 
-/// Rounds a tensor's numbers to the type it is stored in: float16, bfloat16, or else float32. What overflows becomes the
-/// largest number of the type (as float32 it stays infinite, and is counted as not finite).
+/// Rounds the numbers of a tensor of so many filters to the type it is stored in: float16, bfloat16, int8, or else float32.
+/// What overflows becomes the largest number of the type (as float32 it stays infinite, and is counted as not finite).
 pub(super) fn encode<'a>(
     numbers: Numbers<'a>,
     element_type: ElementType,
+    filters: usize,
 ) -> (Encoded<'a>, Rounding) {
     match element_type {
+        ElementType::Int8 => int8::encode(&numbers, filters),
         ElementType::Float16 => half::<f16>(&numbers),
         ElementType::BFloat16 => half::<bf16>(&numbers),
         _ => float32(numbers),
@@ -77,17 +82,13 @@ fn float32(numbers: Numbers<'_>) -> (Encoded<'_>, Rounding) {
     let values: &[f32] = match &encoded {
         Encoded::Borrowed(values) => values,
         Encoded::Float32(values) => values,
-        Encoded::Half(_) => &[],
+        Encoded::Half(_) | Encoded::Int8(_) => &[],
     };
     let rounding = Rounding {
         not_finite: not_finite(values),
         ..Rounding::default()
     };
     (encoded, rounding)
-}
-
-fn per_filter(values: usize, filters: usize) -> usize {
-    (values / filters.max(1)).max(1)
 }
 
 /// A type of 16 bits.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::data_type::{number_of, type_name};
 use super::layout::{self, LIMIT, Layout, Place, Planned};
 use super::manifest::{Manifest, ManifestTensor, Provenance, WrittenFile};
-use super::rounding::{Encoded, Rounding, encode};
+use super::rounding::{Encoded, Rounding};
 use super::{
     ExportError, ExportOptions, Precision, PrecisionReport, TensorRounding, external, fold,
 };
@@ -387,7 +387,7 @@ impl<'a> Export<'a> {
             values = Some(read);
         }
         let numbers = fold::numbers(initializer, self.weights, values)?;
-        let (encoded, rounding) = encode(numbers, tensor.stored.element_type);
+        let (encoded, rounding) = tensor.encode(numbers);
         if rounding.not_finite > 0 {
             return Err(ExportError::NotFinite {
                 tensor: initializer.name.clone(),
@@ -424,8 +424,9 @@ impl<'a> Export<'a> {
             let source = fold::source(initializer, self.weights).ok()?;
             let values = source.map(|(_, tensor)| tensor.values());
             let numbers = fold::numbers(initializer, self.weights, values).ok()?;
-            let (_, rounding) = encode(numbers, tensor.stored.element_type);
-            (rounding.overflows > 0).then(|| tensor_rounding(tensor, &rounding))
+            let (_, rounding) = tensor.encode(numbers);
+            let rounded = tensor_rounding(tensor, &rounding);
+            rounded.filter(|_| rounding.overflows > 0)
         };
         let tensors = self
             .layout
@@ -433,21 +434,14 @@ impl<'a> Export<'a> {
             .par_iter()
             .filter_map(rounding)
             .collect();
-        ExportError::Overflow {
-            precision: self.options.precision.precision,
-            tensors,
-        }
+        ExportError::Overflow { tensors }
     }
 
     fn precision(&self) -> Option<PrecisionReport> {
-        let precision = self.options.precision.precision;
-        if precision == Precision::Fp32 {
-            return None;
-        }
         let tensors = self.layout.tensors.iter().zip(&self.outcome.roundings);
-        let half = tensors.filter(|(t, _)| t.stored.element_type == precision.element_type());
-        let rounded = half.map(|(tensor, rounding)| tensor_rounding(tensor, rounding));
-        Some(PrecisionReport::new(precision, rounded.collect()))
+        let rounded = tensors.filter_map(|(tensor, rounding)| tensor_rounding(tensor, rounding));
+        let rounded: Vec<TensorRounding> = rounded.collect();
+        (!rounded.is_empty()).then(|| PrecisionReport::new(rounded))
     }
 
     /// `files`: the model, then its data file where it has one.
@@ -488,9 +482,12 @@ impl<'a> Export<'a> {
     }
 }
 
-fn tensor_rounding(tensor: &Planned, rounding: &Rounding) -> TensorRounding {
+/// What rounding did to a tensor that is not stored as float32.
+fn tensor_rounding(tensor: &Planned, rounding: &Rounding) -> Option<TensorRounding> {
+    let precision = Precision::of(tensor.stored.element_type)?;
     let elements = tensor.bytes / tensor.stored.element_type.size() as u64;
-    TensorRounding::new(&tensor.stored.initializer.name, elements, rounding)
+    let name = &tensor.stored.initializer.name;
+    (precision != Precision::Fp32).then(|| TensorRounding::new(name, precision, elements, rounding))
 }
 
 /// Counts and hashes what is written.

@@ -70,6 +70,27 @@ fn half_precision_is_known_layer_by_layer() {
         (conv.weights, conv.values, conv.smallest),
         (65_536.0, 65_536.0, 0.0)
     );
+    assert!(!brain.all.iter().any(|layer| layer.int8));
+}
+
+#[test]
+fn each_block_has_its_own_precision() {
+    let (_, planned) = plan(|options| {
+        let blocks = [("stem.1", Precision::Int8), ("stem.2", Precision::Fp16)];
+        options.precision.blocks = blocks.map(|(block, p)| (block.to_string(), p)).into();
+    });
+    let of = |name: &str| {
+        let layer = layer(&planned, name);
+        (layer.given, layer.weights, layer.values, layer.int8)
+    };
+    assert_eq!(of("stem.0/conv_3x3/batch_norm"), (1.0, 1.0, 1.0, false));
+    assert_eq!(of("stem.1/conv_3x3/batch_norm"), (1.0, 1.0, 1.0, true));
+    assert_eq!(of("stem.1/conv_3x3/relu"), (1.0, 1.0, 1.0, false));
+    // A layer that rounds what it is given.
+    assert_eq!(
+        of("stem.2/conv_3x3/batch_norm"),
+        (8192.0, 8192.0, 8192.0, false)
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(super) const OPERATORS: &[&str] = &[
     "Concat",
     "Constant",
     "Conv",
+    "DequantizeLinear",
     "Div",
     "Flatten",
     "Gemm",
@@ -187,6 +188,7 @@ pub(super) fn apply(
             value.f_mean_dim([2_i64, 3].as_slice(), true, None)
         }
         "Conv" => return convolution(&attributes, operands),
+        "DequantizeLinear" => return dequantize(&attributes, operands),
         "MaxPool" | "AveragePool" => return pool(&attributes, operands),
         "BatchNormalization" => return batch_normalization(&attributes, operands),
         "Gemm" => return gemm(&attributes, operands),
@@ -223,6 +225,35 @@ fn convolution(attributes: &Attributes<'_>, operands: &Operands<'_>) -> Result<T
             tf32,
         )
         .map_err(|error| error.to_string())
+}
+
+/// `(x - zero_point) · scale`, a scale for each place along an axis.
+fn dequantize(attributes: &Attributes<'_>, operands: &Operands<'_>) -> Result<Tensor, String> {
+    attributes.plain("block_size", 0)?;
+    let (value, scale) = (operands.at(0)?, operands.at(1)?);
+    let dimensions = value.dim() as i64;
+    let axis = attributes.integer("axis", 1);
+    let axis = if axis < 0 { axis + dimensions } else { axis };
+    let mut shape = vec![1; value.dim()];
+    if scale.dim() == 1 {
+        let place = usize::try_from(axis)
+            .ok()
+            .and_then(|axis| shape.get_mut(axis));
+        *place.ok_or_else(|| {
+            format!("`axis`: expected one of {dimensions} dimensions, found {axis}")
+        })? = -1;
+    }
+    let along = |tensor: &Tensor| tensor.f_view(shape.as_slice());
+    let compute = || {
+        let kind = scale.f_kind()?;
+        let value = value.f_to_kind(kind)?;
+        let value = match operands.optional(2) {
+            Some(zero) => value.f_sub(&along(zero)?.f_to_kind(kind)?)?,
+            None => value,
+        };
+        value.f_mul(&along(scale)?)
+    };
+    compute().map_err(|error| error.to_string())
 }
 
 fn pool(attributes: &Attributes<'_>, operands: &Operands<'_>) -> Result<Tensor, String> {

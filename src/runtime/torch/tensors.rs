@@ -1,7 +1,7 @@
 //! Tensors on their way into libtorch and out of it.
 
 use incept_exporters::onnx::proto::{
-    BFLOAT16, DOUBLE, EXTERNAL, FLOAT, FLOAT16, INT64, TensorProto, UINT8,
+    BFLOAT16, DOUBLE, EXTERNAL, FLOAT, FLOAT16, INT8, INT64, TensorProto, UINT8,
 };
 use incept_exporters::onnx::type_name as onnx_name;
 use ndarray::{ArrayD, IxDyn};
@@ -25,6 +25,7 @@ impl Target {
             BFLOAT16 => Kind::BFloat16,
             DOUBLE => Kind::Double,
             INT64 => Kind::Int64,
+            INT8 => Kind::Int8,
             UINT8 => Kind::Uint8,
             other => return Err(format!("the type {} is not read", onnx_name(other))),
         };
@@ -58,6 +59,7 @@ pub(super) fn stored(tensor: &TensorProto, target: &Target) -> Result<Tensor, St
         BFLOAT16 => (Kind::BFloat16, 2),
         DOUBLE => (Kind::Double, 8),
         INT64 => (Kind::Int64, 8),
+        INT8 => (Kind::Int8, 1),
         UINT8 => (Kind::Uint8, 1),
         other => return Err(format!("the type {} is not read", onnx_name(other))),
     };
@@ -166,6 +168,7 @@ pub(super) fn type_name(value: &Tensor) -> &'static str {
         Ok(Kind::Half) => "float16",
         Ok(Kind::BFloat16) => "bfloat16",
         Ok(Kind::Int64) => "int64",
+        Ok(Kind::Int8) => "int8",
         Ok(Kind::Uint8) => "uint8",
         _ => "undefined",
     }

@@ -62,58 +62,40 @@ fn values_are_the_references() {
     }
 }
 
-/// The accumulated deviation is what errors in the weights and the image really do: a network whose every weight and
-/// pixel is off by a random part of a unit roundoff, many times, against the deviation of no other rounding.
-#[test]
-fn accumulated_deviations_are_those_of_random_errors() {
+/// What the oracle says of every value's accumulated deviation, over what it is where the weights are changed at random:
+/// `change` is given a weight's part of [-1, 1] and the largest of its filter.
+fn over_measured(rounding: &Rounding, change: impl Fn(f64, f64, f64) -> f64) -> Vec<(String, f64)> {
     let net = small("inception_v4", None);
     let weights = Weights::randomised(&net, 5);
-    let unit = 8_192.0;
-    let rounding = Rounding {
-        given: 0.0,
-        weights: unit,
-        sums: 0.0,
-        values: 0.0,
-        smallest: 0.0,
-    };
     let oracle = Oracle::new(&net, &weights).unwrap();
-    let traced = trace(&oracle, &net, &image(), &rounding);
+    let traced = trace(&oracle, &net, &image(), rounding);
     let mut square: Vec<ArrayD<f64>> = vec![];
     let runs = 6;
     for run in 0..runs {
         let key = stream_key(run, "weights");
         let mut index = 0;
-        let changed: std::collections::BTreeMap<String, Vec<f32>> = weights
-            .iter()
-            .map(|(name, tensor)| {
-                let off = name.ends_with("/weight");
-                let change = |&value: &f32| {
+        let mut changed = weights.clone();
+        for (name, tensor) in weights.iter().filter(|(name, _)| name.ends_with("/weight")) {
+            let shape = tensor.shape().to_vec();
+            let mut values = tensor.values().into_owned();
+            let each = values.len() / shape[0];
+            for filter in values.chunks_mut(each) {
+                let largest = filter
+                    .iter()
+                    .fold(0.0, |most: f64, &w| most.max(f64::from(w).abs()));
+                for value in filter {
                     index += 1;
                     let part = 2.0 * uniform(key, index) - 1.0;
-                    let change = if off { part * unit * UNIT } else { 0.0 };
-                    (f64::from(value) * (1.0 + change)) as f32
-                };
-                (
-                    name.to_string(),
-                    tensor.values().iter().map(change).collect(),
-                )
-            })
-            .collect();
-        let changed = Weights::from_tensors(
-            changed
-                .into_iter()
-                .map(|(name, values)| {
-                    let shape = weights.get(&name).unwrap().shape().to_vec();
-                    (
-                        name,
-                        crate::exporters::weights::Tensor::owned(shape, values),
-                    )
-                })
-                .collect(),
-            "changed",
-        );
+                    *value = change(f64::from(*value), largest, part) as f32;
+                }
+            }
+            changed.insert(
+                name,
+                crate::exporters::weights::Tensor::owned(shape, values),
+            );
+        }
         let other = Oracle::new(&net, &changed).unwrap();
-        let values = trace(&other, &net, &image(), &rounding);
+        let values = trace(&other, &net, &image(), rounding);
         for (place, (value, traced)) in values.iter().zip(&traced).enumerate() {
             let error = value.value().unwrap() - traced.value().unwrap();
             match square.get_mut(place) {
@@ -122,21 +104,57 @@ fn accumulated_deviations_are_those_of_random_errors() {
             }
         }
     }
-    for (node, (traced, square)) in net.nodes().iter().zip(traced.iter().zip(square)).skip(1) {
+    let pairs = net.nodes().iter().zip(traced.iter().zip(square)).skip(1);
+    let ratios = pairs.filter_map(|(node, (traced, square))| {
         let found = (square.sum() / runs as f64).sqrt();
-        let expected = traced
-            .accumulated()
-            .unwrap()
-            .mapv(|d| f64::from(d).powi(2))
-            .sum()
-            .sqrt();
-        if found == 0.0 && expected == 0.0 {
-            continue;
-        }
-        // Errors of neighbours are taken for independent by convolutions and for equal by pools; so the two differ, and by
-        // this much at most.
-        let ratio = expected / found;
-        assert!((0.6..6.0).contains(&ratio), "{}: {ratio}", node.name);
+        let deviation = traced.accumulated().unwrap();
+        let expected = deviation.mapv(|d| f64::from(d).powi(2)).sum().sqrt();
+        let both_zero = found == 0.0 && expected == 0.0;
+        (!both_zero).then(|| (node.name.clone(), expected / found))
+    });
+    ratios.collect()
+}
+
+const EXACT: Rounding = Rounding {
+    given: 0.0,
+    weights: 0.0,
+    sums: 0.0,
+    values: 0.0,
+    smallest: 0.0,
+    int8: false,
+};
+
+/// The accumulated deviation is what errors in the weights really do: a network whose every weight is off by a random part
+/// of a unit roundoff, many times, against the deviation of no other rounding. Errors of neighbours are taken for
+/// independent by convolutions and for equal by pools; so the two differ, and by this much at most.
+#[test]
+fn accumulated_deviations_are_those_of_random_errors() {
+    let unit = 8_192.0;
+    let rounding = Rounding {
+        weights: unit,
+        ..EXACT
+    };
+    for (node, ratio) in over_measured(&rounding, |w, _, part| w * (1.0 + part * unit * UNIT)) {
+        assert!((0.6..6.0).contains(&ratio), "{node}: {ratio}");
+    }
+}
+
+/// The same of weights stored as int8, off by up to half a step. Errors are that large that they lift values over the edge
+/// of ReLU, more of them in each layer: so the stem is looked at.
+#[test]
+fn deviations_of_int8_weights_are_those_of_half_a_step() {
+    let rounding = Rounding {
+        int8: true,
+        ..EXACT
+    };
+    let ratios = over_measured(&rounding, |w, largest, part| w + part * largest / 254.0);
+    let stem: Vec<_> = ratios
+        .iter()
+        .filter(|(node, _)| node.starts_with("stem."))
+        .collect();
+    assert!(stem.len() > 30);
+    for (node, ratio) in stem {
+        assert!((0.6..6.0).contains(ratio), "{node}: {ratio}");
     }
 }
 

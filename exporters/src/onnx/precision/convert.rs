@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::data_type::{number_of, type_name};
-use super::super::graph::Initializer;
+use super::super::graph::{Initializer, Values};
 use super::super::proto::{
-    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, NodeProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, AttributeType, BFLOAT16, Dimension, DimensionProto, FLOAT, FLOAT16, GraphProto,
+    INT8, NodeProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use super::{Precision, PrecisionOptions};
+use crate::net::block_of;
 use crate::weights::ElementType;
 
 /// A tensor of the file and the type it is stored in.
@@ -18,7 +19,7 @@ pub(in crate::onnx) struct Stored {
     pub(in crate::onnx) element_type: ElementType,
 }
 
-/// Operators that half precision begins at.
+/// Operators that half precision begins at, and that have weights: their second operand.
 const BEGINS: &[&str] = &["Conv", "Gemm", "MatMul"];
 
 /// Operators that are computed in half precision where a value they read is.
@@ -40,7 +41,7 @@ pub(in crate::onnx) fn convert(
     initializers: Vec<Initializer>,
     options: &PrecisionOptions,
 ) -> Vec<Stored> {
-    if options.precision == Precision::Fp32 {
+    if !options.any(|precision| precision != Precision::Fp32) {
         let stored = |initializer| Stored {
             initializer,
             element_type: ElementType::Float32,
@@ -56,8 +57,6 @@ pub(in crate::onnx) fn convert(
         }
     }
     let mut pass = Pass {
-        half: number_of(options.precision.element_type()),
-        emulated: options.precision == Precision::Bf16 && !options.native_bfloat16,
         interface,
         outputs: graph
             .output
@@ -83,25 +82,69 @@ pub(in crate::onnx) fn convert(
         pass.tensors.insert(tensor.name.clone(), known);
     }
     for node in nodes {
-        pass.node(node);
+        let precision = options.of_block(block_of(&node.name));
+        let computed = Computed::of(precision, options.native_bfloat16);
+        pass.node(node, &computed);
     }
     graph.node = pass.nodes;
     graph.value_info = pass.described;
     let tensors = pass.tensors;
+    let element_type = |name: &str| match tensors.get(name) {
+        Some((FLOAT16, _)) => ElementType::Float16,
+        Some((BFLOAT16, _)) => ElementType::BFloat16,
+        Some((INT8, _)) => ElementType::Int8,
+        _ => ElementType::Float32,
+    };
     let stored = |initializer: Initializer| {
-        let half = tensors
-            .get(&initializer.name)
-            .is_some_and(|(found, _)| *found != FLOAT);
-        let element_type = match half {
-            true => options.precision.element_type(),
-            false => ElementType::Float32,
-        };
-        Stored {
+        let element_type = element_type(&initializer.name);
+        let scale = (element_type == ElementType::Int8).then(|| Stored {
+            initializer: scale_of(&initializer),
+            element_type: ElementType::Float32,
+        });
+        let tensor = Stored {
             initializer,
             element_type,
-        }
+        };
+        [Some(tensor), scale].into_iter().flatten()
     };
-    initializers.into_iter().map(stored).collect()
+    initializers.into_iter().flat_map(stored).collect()
+}
+
+/// The tensor of the scales of an int8 tensor's filters, `[O]`.
+fn scale_of(weight: &Initializer) -> Initializer {
+    Initializer {
+        name: scale_name(&weight.name),
+        shape: weight.shape[..1].to_vec(),
+        values: Values::Scales {
+            weight: Box::new(weight.clone()),
+        },
+    }
+}
+
+fn scale_name(weight: &str) -> String {
+    format!("{weight}/scale")
+}
+
+/// How the layers of a block are computed.
+struct Computed {
+    /// The number of the half type that values are rounded to; none where they stay float32.
+    half: Option<i32>,
+    /// Operators are computed in float32, on rounded values, and their results rounded.
+    emulated: bool,
+    /// Weights are whole numbers of 8 bits.
+    int8: bool,
+}
+
+impl Computed {
+    fn of(precision: Precision, native_bfloat16: bool) -> Self {
+        Self {
+            half: precision
+                .is_half()
+                .then(|| number_of(precision.element_type())),
+            emulated: precision == Precision::Bf16 && !native_bfloat16,
+            int8: precision == Precision::Int8,
+        }
+    }
 }
 
 /// An element type and a shape.
@@ -109,10 +152,6 @@ type Known = (i32, Option<TensorShapeProto>);
 
 #[derive(Default)]
 struct Pass {
-    /// The number of the half type.
-    half: i32,
-    /// Operators are computed in float32, on rounded values, and their results rounded.
-    emulated: bool,
     /// The type of the graph's float inputs and outputs.
     interface: i32,
     outputs: HashSet<String>,
@@ -128,25 +167,30 @@ struct Pass {
 }
 
 impl Pass {
-    fn node(&mut self, mut node: NodeProto) {
+    fn node(&mut self, mut node: NodeProto, of_block: &Computed) {
         let op = node.op_type.as_str();
         let moves = MOVES.contains(&op);
         let reads_half = node.input.iter().any(|input| self.in_half.contains(input));
+        let begins = BEGINS.contains(&op);
         let goes_on = reads_half && (moves || GOES_ON.contains(&op));
-        let in_half = goes_on || BEGINS.contains(&op);
-        let rounded = if in_half { self.half } else { FLOAT };
-        let computed = if self.emulated && !moves {
+        let half = of_block.half.filter(|_| begins || goes_on);
+        let in_half = half.is_some();
+        let rounded = half.unwrap_or(FLOAT);
+        let computed = if of_block.emulated && !moves {
             FLOAT
         } else {
             rounded
         };
         // Statistics rounded to float16 would lose small variances: normalisation takes them as float32.
         let rounds_tensors = in_half && op != "BatchNormalization";
-        for input in &mut node.input {
+        for (place, input) in node.input.iter_mut().enumerate() {
             if let Some((element_type, _)) = self.tensors.get_mut(input) {
                 if rounds_tensors {
-                    *element_type = self.half;
+                    *element_type = rounded;
                     *input = self.cast(input, computed);
+                } else if of_block.int8 && begins && place == 1 {
+                    *element_type = INT8;
+                    *input = self.dequantize(input);
                 }
             } else if self.is_float(input) {
                 // What comes in float32, as the image does, is rounded before it is computed with.
@@ -212,7 +256,33 @@ impl Pass {
             .values
             .get(value)
             .map(|(element_type, _)| *element_type);
-        found.is_some_and(|found| found == FLOAT || found == self.half)
+        found.is_some_and(|found| matches!(found, FLOAT | FLOAT16 | BFLOAT16))
+    }
+
+    /// Adds what makes float32 numbers of an int8 weight; returns their name.
+    fn dequantize(&mut self, weight: &str) -> String {
+        let shape = self
+            .tensors
+            .get(weight)
+            .and_then(|(_, shape)| shape.clone());
+        let called = alias(weight, FLOAT);
+        self.values.insert(called.clone(), (FLOAT, shape));
+        let along = AttributeProto {
+            name: "axis".into(),
+            i: 0,
+            r#type: AttributeType::Int.into(),
+            ..Default::default()
+        };
+        self.nodes.push(NodeProto {
+            input: vec![weight.into(), scale_name(weight)],
+            output: vec![called.clone()],
+            name: format!("{weight}/to_float32"),
+            op_type: "DequantizeLinear".into(),
+            attribute: vec![along],
+            ..Default::default()
+        });
+        self.describe(&called, weight);
+        called
     }
 
     /// The name of a value or tensor in this type; casts it where it is not there yet.

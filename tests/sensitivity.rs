@@ -1,0 +1,383 @@
+//! `incept check --sensitivity` and `incept export --precision-plan`: what is said of a plan is counted again from the
+//! files it makes.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use incept::crops::{CropPlan, CroppedImages, InputSize};
+use incept::evaluate::{EvaluateOptions, evaluate_each};
+use incept::exporters::net::NetOptions;
+use incept::exporters::onnx::proto::{BFLOAT16, FLOAT, FLOAT16, INT8, ModelProto};
+use incept::exporters::onnx::{self, ExportOptions, Recipe, Scaling};
+use incept::exporters::weights::{Tensor, Weights};
+use incept::exporters::zoo::{Entry, REGISTRY};
+use incept::images::ImageFiles;
+use incept::runtime::{self, LoadOptions};
+use ndarray::Axis;
+use prost::Message;
+use serde_json::Value;
+use support::{NETWORKS, SMALL, Said, incept, python, run, small};
+
+/// Images of ten classes; returns the folder with the classes in it.
+fn images(folder: &Path) -> PathBuf {
+    let data = folder.join("data");
+    let place = data.to_str().unwrap();
+    run(["synth", place, "--images", "60", "--classes", "10"]).code(0);
+    data.join("train")
+}
+
+/// A model whose answers differ from image to image, and its weights: of random features every image has the same most
+/// probable class, so what all images have in common is taken from the bias of the logits.
+fn export(folder: &Path, data: &Path, entry: &Entry) -> (String, String) {
+    let place = |name: String| folder.join(name).to_str().unwrap().to_string();
+    let name = format!("{}-{}", entry.name, entry.variant);
+    let (model, weights) = (
+        place(format!("{name}.onnx")),
+        place(format!("{name}.safetensors")),
+    );
+    let options = NetOptions {
+        classes: 10,
+        width_multiplier: 0.1,
+        ..NetOptions::default()
+    };
+    let net = entry.build(&options.image_size(75)).unwrap();
+    let mut random = Weights::randomised(&net, 5);
+    let bytes = onnx::to_bytes(&net, &random, &ExportOptions::default()).unwrap();
+    let plan = CropPlan::for_recipe("1", InputSize::square(75), &Recipe::of(&net)).unwrap();
+    let files = ImageFiles::find(&[data.to_path_buf()]).unwrap().files;
+    let crops = CroppedImages::render(&files, &plan).unwrap();
+    let images = crops.scaled(0..files.len(), Scaling::of(&net)).unwrap();
+    let mut session = runtime::find("ort")
+        .unwrap()
+        .load(&bytes, LoadOptions::default())
+        .unwrap();
+    let logits = session.run(images.view()).unwrap().remove(0).1;
+    let mean = logits.mean_axis(Axis(0)).unwrap();
+    let bias = random.get("logits/bias").unwrap().values().into_owned();
+    let centred: Vec<f32> = bias
+        .iter()
+        .zip(&mean)
+        .map(|(bias, mean)| bias - mean)
+        .collect();
+    random.insert("logits/bias", Tensor::owned(vec![10], centred));
+    random.write(Path::new(&weights), &BTreeMap::new()).unwrap();
+    let mut command = incept();
+    command.args([
+        "export",
+        entry.name,
+        "--variant",
+        entry.variant,
+        "--weights",
+        &weights,
+    ]);
+    let said: Said = command
+        .args(["-o", &model])
+        .args(SMALL)
+        .output()
+        .unwrap()
+        .into();
+    said.code(0);
+    (model, weights)
+}
+
+/// The most probable class of each image, by the evaluation.
+fn top1(model: &Path, data: &Path) -> Vec<usize> {
+    let mut classes = vec![];
+    let options = EvaluateOptions::default();
+    let models = [model.to_path_buf()];
+    evaluate_each(&models, data, &options, &mut |_| {}, &mut |image| {
+        let best = image.ensemble.iter().copied().fold(f64::MIN, f64::max);
+        classes.push(image.ensemble.iter().position(|&p| p == best).unwrap());
+    })
+    .unwrap();
+    classes
+}
+
+fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// The planned file of every network changes as many answers as was said, which is no more than was allowed; its tensors
+/// are of the planned types and as large as was said; and every plan that was run and is cheaper breaks the bound.
+#[test]
+fn a_plan_keeps_its_bound_and_is_the_cheapest_that_was_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let mut lowered = 0;
+    for entry in REGISTRY {
+        let (model, weights) = export(folder.path(), &data, entry);
+        let what = format!("{} ({})", entry.name, entry.variant);
+        let (plan, planned) = (format!("{model}.toml"), format!("{model}.planned.onnx"));
+        let mut command = incept();
+        command.args([
+            "check",
+            &model,
+            "--weights",
+            &weights,
+            "--sensitivity",
+            "--images",
+        ]);
+        command.arg(&data).args([
+            "--lower-to",
+            "bf16,int8",
+            "--max-flips",
+            "2.5",
+            "--count",
+            "40",
+        ]);
+        command.args(["--plan", &plan, "--json", "-"]);
+        let said: Said = command.output().unwrap().into();
+        let report: Value = serde_json::from_str(&said.code(0).stdout).unwrap();
+        assert_eq!(report["schema"], "incept.sensitivity/1");
+        let (images, allowed) = (number(&report["images"]), number(&report["flips_allowed"]));
+        assert_eq!((images, allowed), (40, 1), "{what}");
+
+        let mut command = incept();
+        command.args([
+            "export",
+            entry.name,
+            "--variant",
+            entry.variant,
+            "--weights",
+            &weights,
+        ]);
+        command
+            .args(["--precision-plan", &plan, "-o", &planned])
+            .args(SMALL);
+        let said: Said = command.output().unwrap().into();
+        said.code(0);
+
+        let pairs = || {
+            let (before, after) = (top1(model.as_ref(), &data), top1(planned.as_ref(), &data));
+            before.into_iter().zip(after)
+        };
+        // The 40 images are those of all at even distances: those changed among all are looked at one by one.
+        let all = pairs().len();
+        let chosen: Vec<usize> = (0..40).map(|place| place * all / 40).collect();
+        let pairs: Vec<(usize, usize)> = pairs().collect();
+        let flips = chosen
+            .iter()
+            .filter(|&&place| pairs[place].0 != pairs[place].1)
+            .count() as u64;
+        let effect = &report["plan"]["effect"];
+        assert_eq!(number(&effect["flips"]), flips, "{what}");
+        assert!(flips <= allowed, "{what}: {flips}");
+
+        let blocks = report["plan"]["blocks"].as_object().unwrap();
+        lowered += blocks.len();
+        let file = ModelProto::decode(&*std::fs::read(&planned).unwrap()).unwrap();
+        let mut bytes = 0;
+        for tensor in &file.graph.unwrap().initializer {
+            bytes += tensor.raw_data.len() as u64;
+            let block = tensor.name.split('/').next().unwrap();
+            let expected = match blocks.get(block).and_then(Value::as_str) {
+                None => FLOAT,
+                Some("fp16") => FLOAT16,
+                Some("bf16") => BFLOAT16,
+                Some(_) if tensor.name.ends_with("/weight") => INT8,
+                Some(_) => FLOAT,
+            };
+            assert_eq!(tensor.data_type, expected, "{what}: {}", tensor.name);
+        }
+        assert_eq!(number(&report["plan"]["cost"]), bytes, "{what}");
+        for trial in report["trials"].as_array().unwrap() {
+            let keeps = number(&trial["effect"]["flips"]) <= allowed;
+            assert!(!keeps || number(&trial["cost"]) >= bytes, "{what}: {trial}");
+        }
+        let mut ranks: Vec<u64> = report["blocks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|block| number(&block["rank"]))
+            .collect();
+        ranks.sort_unstable();
+        assert!(
+            ranks.iter().copied().eq(1..=ranks.len() as u64),
+            "{what}: {ranks:?}"
+        );
+    }
+    assert!(lowered > 50, "hardly anything was lowered: {lowered}");
+}
+
+/// With no flip allowed and answers that lie close together not everything can be lowered, and what is not is what the
+/// bound forbids.
+#[test]
+fn what_breaks_the_bound_stays_in_float32() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let (model, weights) = export(folder.path(), &data, &REGISTRY[0]);
+    let with = |flips: &str| -> Value {
+        let mut command = incept();
+        command.args([
+            "check",
+            &model,
+            "--weights",
+            &weights,
+            "--sensitivity",
+            "--images",
+        ]);
+        command
+            .arg(&data)
+            .args(["--max-flips", flips, "--lower-to", "int8", "--json", "-"]);
+        let said: Said = command.output().unwrap().into();
+        serde_json::from_str(&said.code(0).stdout).unwrap()
+    };
+    let (strict, loose) = (with("0"), with("100%"));
+    let cost = |report: &Value| number(&report["plan"]["cost"]);
+    let flips = |report: &Value| number(&report["plan"]["effect"]["flips"]);
+    assert_eq!(flips(&strict), 0);
+    assert_eq!(
+        loose["trials"].as_array().unwrap().len(),
+        1,
+        "everything at once is allowed"
+    );
+    assert!(flips(&loose) > 0, "the images do not tell precisions apart");
+    assert!(cost(&strict) > cost(&loose) && cost(&strict) < number(&strict["cost_in_float32"]));
+}
+
+#[test]
+fn planned_files_pass_onnxs_checker_and_the_text_tells_the_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    for (shift, network) in NETWORKS.into_iter().enumerate() {
+        let net = small(network);
+        let precisions = ["fp16", "bf16", "int8", "fp32"];
+        let blocks = net.blocks().into_iter().enumerate();
+        let lines: String = blocks
+            .map(|(place, block)| {
+                format!("\"{block}\" = \"{}\"\n", precisions[(place + shift) % 4])
+            })
+            .collect();
+        let plan = format!(
+            "schema = \"incept.precision-plan/1\"\nnetwork = \"{network}\"\nvariant = \"paper\"\n[blocks]\n{lines}"
+        );
+        std::fs::write(at("plan.toml"), plan).unwrap();
+        let mut command = incept();
+        command.args([
+            "export",
+            network,
+            "--precision-plan",
+            &at("plan.toml"),
+            "-o",
+            &at("m.onnx"),
+        ]);
+        let said: Said = command.args(SMALL).output().unwrap().into();
+        let said = said.code(0);
+        assert!(
+            said.stderr.contains("fp16, bf16, int8: "),
+            "{}",
+            said.stderr
+        );
+        let check = "import onnx, sys; onnx.checker.check_model(sys.argv[1], full_check=True)";
+        let checked = python()
+            .args(["-c", check])
+            .arg(at("m.onnx"))
+            .output()
+            .unwrap();
+        assert!(
+            checked.status.success(),
+            "{network}: {}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
+        if cfg!(feature = "torch") {
+            run(["check", &at("m.onnx"), "--runtime", "ort", "--no-noise"]).code(0);
+        }
+    }
+    let mut command = incept();
+    command
+        .args(["check", &at("m.onnx"), "--sensitivity", "--images"])
+        .arg(&data);
+    command.args([
+        "--count",
+        "3",
+        "--lower-to",
+        "fp16",
+        "--cost",
+        "arithmetic",
+        "--crops",
+        "10",
+    ]);
+    let said: Said = command.output().unwrap().into();
+    let said = said.code(0);
+    for expected in [
+        "fp16 flips",
+        "plan: of ",
+        "of 3 images change their top-1 class",
+        "--count takes more",
+    ] {
+        let all = format!("{}{}", said.stdout, said.stderr);
+        assert!(all.contains(expected), "`{expected}` in {all}");
+    }
+}
+
+#[test]
+fn bad_plans_and_bad_options_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let head =
+        "schema = \"incept.precision-plan/1\"\nnetwork = \"inception_v4\"\nvariant = \"paper\"\n";
+    for (text, expected) in [
+        (
+            head.replace("plan/1", "plan/9"),
+            "expected schema incept.precision-plan/1",
+        ),
+        (
+            head.replace("v4", "v3"),
+            "expected one for inception_v4 (paper), found one for inception_v3 (paper)",
+        ),
+        (
+            format!("{head}[blocks]\n\"stem.9\" = \"fp16\"\n"),
+            "no block `stem.9`",
+        ),
+        (
+            format!("{head}[blocks]\nlogits = \"fp8\"\n"),
+            "is not a precision plan",
+        ),
+        (format!("{head}[bloks]\n"), "is not a precision plan"),
+        ("\u{0}".into(), "is not a precision plan"),
+    ] {
+        std::fs::write(at("plan.toml"), &text).unwrap();
+        let mut command = incept();
+        command.args([
+            "export",
+            "inception_v4",
+            "--precision-plan",
+            &at("plan.toml"),
+            "-o",
+            &at("m.onnx"),
+        ]);
+        let said: Said = command.args(SMALL).output().unwrap().into();
+        said.could_not_run(&[expected]);
+        assert!(!Path::new(&at("m.onnx")).exists(), "{text}");
+    }
+    let model = support::export_small(folder.path(), "inception_v4", &[]);
+    let model = model.to_str().unwrap();
+    let image = at("image.png");
+    run(["check", model, "--sensitivity"]).could_not_run(&["--images"]);
+    run(["check", model, "--sensitivity", "--images", &image]).could_not_run(&["image.png"]);
+    std::fs::write(&image, "no image").unwrap();
+    run(["check", model, "--sensitivity", "--images", &image])
+        .could_not_run(&["not a JPEG or PNG"]);
+    for (arguments, expected) in [
+        (["--max-flips", "101"], "0 to 100"),
+        (["--lower-to", "fp32"], "some of fp16, bf16 and int8"),
+        (["--lower-to", "fp8"], "fp8"),
+        (["--cost", "time"], "bytes or arithmetic"),
+        (["--count", "0"], "1 or more"),
+        (["--runtime", "nobody"], "nobody"),
+    ] {
+        let mut command = incept();
+        command
+            .args(["check", model, "--sensitivity", "--images", &image])
+            .args(arguments);
+        let said: Said = command.output().unwrap().into();
+        said.could_not_run(&[expected]);
+    }
+}
