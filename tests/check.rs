@@ -628,3 +628,53 @@ mod beside_libtorch {
             .hint("--weights FILE");
     }
 }
+
+/// Every crop of every image is one of the batch, prepared as the contract says, for models that take floats and bytes.
+#[test]
+fn images_are_checked_as_the_contract_prepares_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    run(["synth", &at("data"), "--images", "32"]).code(0);
+    let data = at("data/val");
+    let images = [
+        "--images",
+        &data,
+        "--count",
+        "1",
+        "--no-noise",
+        "--json",
+        "-",
+    ];
+    for arguments in [&[][..], &["--input", "image"]] {
+        let model = export_small(folder.path(), "inception_resnet_v1", arguments);
+        let said = check(&model, &[&images[..], &["--crops", "12"]].concat());
+        let said = said.code(0);
+        let report = json(&said);
+        assert_eq!(report["holds"], true);
+        for runtime in report["runtimes"].as_array().unwrap() {
+            for comparison in runtime["comparisons"].as_array().unwrap() {
+                assert_eq!(comparison["batch"], 12, "{comparison}");
+            }
+        }
+        let inputs = report["provenance"]["inputs"].as_object().unwrap();
+        let images = inputs.keys().filter(|path| path.ends_with(".jpg"));
+        assert_eq!(images.count(), 1, "{inputs:?}");
+        assert!(
+            said.stderr.contains("--count takes more"),
+            "{}",
+            said.stderr
+        );
+    }
+    let fixed = export_small(folder.path(), "inception_v4", &["--batch", "2"]);
+    check(&fixed, &images)
+        .could_not_run(&["batch size 1: expected 2, which the model is fixed to"]);
+    check(&fixed, &["--images", &data, "--batch", "2"]).could_not_run(&["--batch and --images"]);
+    check(&fixed, &["--images", &at("nowhere.png")]).could_not_run(&["nowhere.png"]);
+    check(&fixed, &["--images", &data, "--crops", "7"]).could_not_run(&["crop plan `7`"]);
+    let whole = export_small(
+        folder.path(),
+        "inception_v4",
+        &["--input", "image", "--resize"],
+    );
+    check(&whole, &images).could_not_run(&["resizes and crops images itself"]);
+}

@@ -21,6 +21,12 @@ pub struct CroppedImages {
     pixels: Vec<u8>,
 }
 
+/// The crops of one image.
+struct Rendered {
+    weights: Vec<u32>,
+    pixels: Vec<u8>,
+}
+
 impl CroppedImages {
     /// Decodes and crops files on all cores.
     ///
@@ -34,16 +40,16 @@ impl CroppedImages {
                 let crops = plan.crops(image.width(), image.height())?;
                 let weights: Vec<u32> = crops.iter().map(|crop| crop.multiplicity).collect();
                 let pixels = renderer.render(&image, crops.iter().map(|weighted| weighted.crop))?;
-                Ok((weights, pixels))
+                Ok(Rendered { weights, pixels })
             });
-        let rendered: Vec<Result<(Vec<u32>, Vec<u8>), CropError>> = rendered.collect();
+        let rendered: Vec<Result<Rendered, CropError>> = rendered.collect();
         let mut all = Self {
             size: plan.crop_size(),
             crops: vec![],
             pixels: vec![],
         };
         for (image, rendered) in rendered.into_iter().enumerate() {
-            let (weights, pixels) = rendered?;
+            let Rendered { weights, pixels } = rendered?;
             all.crops
                 .extend(weights.into_iter().map(|weight| (image, weight)));
             all.pixels.extend(pixels);

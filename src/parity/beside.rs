@@ -42,7 +42,7 @@ pub(super) fn compare_all(
         .collect();
     let outputs = put_out(&names, facts, &network.outputs);
     let extended = subject.model.with_outputs(&outputs)?;
-    let feed = subject.feed(run.options.seed);
+    let feed = subject.feed(run.options.seed)?;
     let mut references: Vec<Vec<NamedOutput>> = vec![];
     for (place, (runtime, checked)) in runtimes.iter().zip(checked).enumerate() {
         (run.progress)(&format!("running {}", runtime.name()));

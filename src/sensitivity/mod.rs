@@ -6,41 +6,30 @@
 //! network in float32 in the same runtime. A plan is searched from these numbers, and every plan that the search
 //! considers is run as a whole: what is said of the plan was measured, not added up.
 
+mod choose;
 mod effect;
 mod error;
 mod plan;
+mod report;
 mod search;
 mod variant;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use incept_exporters::onnx::{
-    self, Batch, ExportOptions, OLDEST_OPSET, Output, Precision, PrecisionOptions,
-};
-use serde::{Deserialize, Serialize};
+use incept_exporters::onnx::{self, Batch, ExportOptions, Output, Precision, PrecisionOptions};
 
 pub use effect::Effect;
 pub use error::SensitivityError;
 pub use plan::{Measured, PrecisionPlan};
+pub use report::{BlockSensitivity, Cost, Lowered, Sensitivity, Trial};
 
 use crate::parity::{ImageOptions, Opened, weights_of};
 use crate::provenance::Provenance;
 use crate::runtime;
-use search::{Choice, search};
+use choose::choose;
+use report::rank;
 use variant::Variants;
-
-/// What a plan is to make small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cost {
-    /// Bytes of the stored tensors: the file, the download, the memory's traffic.
-    #[default]
-    Bytes,
-    /// Multiply-adds times the bits of their operands: the time of an accelerator that is twice as fast in 16 bits as in
-    /// 32. int8 weights save none, as they are computed with in float32.
-    Arithmetic,
-}
 
 /// What is measured, and what the plan may do.
 #[derive(Debug, Clone)]
@@ -79,110 +68,6 @@ impl SensitivityOptions {
             precisions: vec![Precision::Fp16, Precision::Bf16, Precision::Int8],
             max_flips: 0.0,
             cost: Cost::default(),
-        }
-    }
-}
-
-/// One block in one precision, all others in float32.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Lowered {
-    /// The precision.
-    pub precision: Precision,
-    /// What the block costs in it.
-    pub cost: u64,
-    /// What it does to the answers.
-    pub effect: Option<Effect>,
-    /// Why that could not be measured: numbers that float16 cannot hold, or a runtime that refuses.
-    pub refused: Option<String>,
-}
-
-/// One block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BlockSensitivity {
-    /// Its name.
-    pub block: String,
-    /// Its place among the blocks, the most sensitive first, from 1.
-    pub rank: usize,
-    /// What it costs in float32.
-    pub cost: u64,
-    /// What it does in each precision.
-    pub lowered: Vec<Lowered>,
-}
-
-impl BlockSensitivity {
-    /// The largest effect that was measured: by flips, then by the error.
-    pub fn worst(&self) -> Option<Effect> {
-        let effects = self.lowered.iter().filter_map(|lowered| lowered.effect);
-        effects.max_by(Effect::compare)
-    }
-}
-
-/// A plan that was run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trial {
-    /// The blocks that are not in float32.
-    pub blocks: BTreeMap<String, Precision>,
-    /// What all blocks cost together.
-    pub cost: u64,
-    /// What it does to the answers; none where it could not be run.
-    pub effect: Option<Effect>,
-}
-
-/// The whole measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sensitivity {
-    /// `incept.sensitivity/1`.
-    pub schema: String,
-    /// Where it comes from.
-    pub provenance: Provenance,
-    /// The network.
-    pub network: String,
-    /// Its variant.
-    pub variant: String,
-    /// The runtime, and the device.
-    pub runtime: String,
-    /// Images looked at.
-    pub images: usize,
-    /// Crops run for them.
-    pub crops: usize,
-    /// Top-1 errors in float32, where the images' classes are the network's.
-    pub top1_errors: Option<usize>,
-    /// What cost is.
-    pub cost: Cost,
-    /// What all blocks cost in float32.
-    pub cost_in_float32: u64,
-    /// Images that may change their most probable class.
-    pub flips_allowed: usize,
-    /// Every block, in the network's order.
-    pub blocks: Vec<BlockSensitivity>,
-    /// Every plan that was run, in order.
-    pub trials: Vec<Trial>,
-    /// The cheapest that keeps the bound.
-    pub plan: Trial,
-    /// What is to be said besides.
-    pub notes: Vec<String>,
-}
-
-impl Sensitivity {
-    /// The plan as a file for `incept export --precision-plan`.
-    pub fn to_plan(&self) -> PrecisionPlan {
-        let effect = self.plan.effect.unwrap_or_default();
-        PrecisionPlan {
-            schema: plan::SCHEMA.into(),
-            network: self.network.clone(),
-            variant: self.variant.clone(),
-            precision: Precision::Fp32,
-            measured: Some(Measured {
-                runtime: self.runtime.clone(),
-                images: self.images,
-                flips_allowed: self.flips_allowed,
-                flips: effect.flips,
-                error: effect.error,
-                cost: self.plan.cost,
-                cost_in_float32: self.cost_in_float32,
-                of: self.cost,
-            }),
-            blocks: self.plan.blocks.clone(),
         }
     }
 }
@@ -232,16 +117,24 @@ pub fn sensitivity(
     };
     progress("running the network in float32");
     variants.set_reference()?;
+    if let Some(class) = variants.only_class() {
+        notes.push(format!(
+            "all images have the same most probable class in float32, {class}: that none changes it says little"
+        ));
+    }
 
-    let blocks = blocks_with_costs(&variants, options)?;
+    let mut precisions = options.precisions.clone();
+    precisions.sort_unstable();
+    precisions.dedup();
+    let blocks = blocks_with_costs(&variants, &precisions, options.cost)?;
     let mut measured: Vec<BlockSensitivity> = vec![];
-    let all = blocks.len() * options.precisions.len();
-    for (block, costs) in &blocks {
+    let all = blocks.len() * precisions.len();
+    for Block { name, costs } in &blocks {
         let mut lowered = vec![];
-        for &precision in &options.precisions {
-            let number = measured.len() * options.precisions.len() + lowered.len() + 1;
-            progress(&format!("{block} in {precision} ({number} of {all})"));
-            let only = BTreeMap::from([(block.clone(), precision)]);
+        for &precision in &precisions {
+            let number = measured.len() * precisions.len() + lowered.len() + 1;
+            progress(&format!("{name} in {precision} ({number} of {all})"));
+            let only = BTreeMap::from([(name.clone(), precision)]);
             let (effect, refused) = match variants.effect(&only)? {
                 Ok(effect) => (Some(effect), None),
                 Err(reason) => (None, Some(reason)),
@@ -254,7 +147,7 @@ pub fn sensitivity(
             });
         }
         measured.push(BlockSensitivity {
-            block: block.clone(),
+            block: name.clone(),
             rank: 0,
             cost: costs[&Precision::Fp32],
             lowered,
@@ -318,11 +211,18 @@ fn check(options: &SensitivityOptions) -> Result<(), SensitivityError> {
     }
 }
 
+/// A block that the logits need, and what it costs in each precision.
+struct Block {
+    name: String,
+    costs: BTreeMap<Precision, u64>,
+}
+
 /// The blocks that the logits need, in order, and what each costs in each precision.
 fn blocks_with_costs(
     variants: &Variants<'_>,
-    options: &SensitivityOptions,
-) -> Result<Vec<(String, BTreeMap<Precision, u64>)>, SensitivityError> {
+    precisions: &[Precision],
+    cost: Cost,
+) -> Result<Vec<Block>, SensitivityError> {
     let net = variants.net;
     let needed = net
         .id(Output::Logits.name())
@@ -334,24 +234,27 @@ fn blocks_with_costs(
             .zip(&needed)
             .filter_map(|(node, needed)| needed.then_some(node))
     };
-    let mut blocks: Vec<(String, BTreeMap<Precision, u64>)> = vec![];
+    let mut blocks: Vec<Block> = vec![];
     for block in net.blocks() {
         if nodes().any(|node| node.block() == block) {
-            blocks.push((block.into(), BTreeMap::new()));
+            blocks.push(Block {
+                name: block.into(),
+                costs: BTreeMap::new(),
+            });
         }
     }
-    for precision in std::iter::once(Precision::Fp32).chain(options.precisions.iter().copied()) {
-        let stored = match options.cost {
+    for precision in std::iter::once(Precision::Fp32).chain(precisions.iter().copied()) {
+        let stored = match cost {
             Cost::Bytes => {
                 let export = variants.options(PrecisionOptions::throughout(precision));
                 onnx::bytes_of_blocks(net, &export)?
             }
             Cost::Arithmetic => BTreeMap::new(),
         };
-        for (block, costs) in &mut blocks {
-            let of_block = nodes().filter(|node| node.block() == block);
-            let cost = match options.cost {
-                Cost::Bytes => stored.get(block).copied().unwrap_or(0),
+        for Block { name, costs } in &mut blocks {
+            let of_block = nodes().filter(|node| node.block() == name);
+            let cost = match cost {
+                Cost::Bytes => stored.get(name).copied().unwrap_or(0),
                 Cost::Arithmetic => {
                     let bits = if precision.is_half() { 16 } else { 32 };
                     of_block
@@ -363,102 +266,4 @@ fn blocks_with_costs(
         }
     }
     Ok(blocks)
-}
-
-/// Numbers the blocks, the most sensitive first. What could not be measured at all is not told to be sensitive.
-fn rank(blocks: &mut [BlockSensitivity]) {
-    let worst = |block: &BlockSensitivity| block.worst().unwrap_or_default();
-    let mut order: Vec<usize> = (0..blocks.len()).collect();
-    order.sort_by(|&a, &b| worst(&blocks[b]).compare(&worst(&blocks[a])));
-    for (rank, place) in order.into_iter().enumerate() {
-        blocks[place].rank = rank + 1;
-    }
-}
-
-/// Searches the cheapest plan; returns every plan that was run, and that one.
-fn choose(
-    variants: &Variants<'_>,
-    blocks: &[BlockSensitivity],
-    flips_allowed: usize,
-    progress: &mut dyn FnMut(&str),
-) -> Result<(Vec<Trial>, Trial), SensitivityError> {
-    // What alone breaks the bound is not tried beside others.
-    let choices: Vec<Vec<(Precision, Choice)>> = blocks
-        .iter()
-        .map(|block| {
-            let float32 = Choice {
-                cost: block.cost,
-                harm: 0.0,
-            };
-            let lowered = block.lowered.iter().filter_map(|lowered| {
-                let effect = lowered
-                    .effect
-                    .filter(|effect| effect.flips <= flips_allowed)?;
-                let cost = lowered.cost;
-                let harm = effect.error.powi(2);
-                Some((lowered.precision, Choice { cost, harm }))
-            });
-            std::iter::once((Precision::Fp32, float32))
-                .chain(lowered)
-                .collect()
-        })
-        .collect();
-    let plain: Vec<Vec<Choice>> = choices
-        .iter()
-        .map(|of_block| of_block.iter().map(|(_, choice)| *choice).collect())
-        .collect();
-    let mut trials: Vec<Trial> = vec![];
-    let chosen = search(&plain, |picked| {
-        let picked = picked
-            .iter()
-            .zip(&choices)
-            .map(|(&place, of_block)| of_block[place]);
-        let lowered = blocks
-            .iter()
-            .zip(picked.clone())
-            .filter(|(_, (p, _))| *p != Precision::Fp32);
-        let plan: BTreeMap<String, Precision> = lowered
-            .map(|(block, (precision, _))| (block.block.clone(), precision))
-            .collect();
-        let cost = picked.map(|(_, choice)| choice.cost).sum();
-        progress(&format!(
-            "plan {}: {} of {} blocks lowered",
-            trials.len() + 1,
-            plan.len(),
-            blocks.len()
-        ));
-        // A plan whose parts run and which does not is a plan that breaks the bound.
-        let effect = variants.effect(&plan)?.ok();
-        trials.push(Trial {
-            blocks: plan,
-            cost,
-            effect,
-        });
-        Ok::<bool, SensitivityError>(effect.is_some_and(|effect| effect.flips <= flips_allowed))
-    })?;
-    let blocks_of = |chosen: &[usize]| -> BTreeMap<String, Precision> {
-        let picked = chosen
-            .iter()
-            .zip(&choices)
-            .map(|(&place, of_block)| of_block[place].0);
-        let named = blocks.iter().map(|block| block.block.clone()).zip(picked);
-        named
-            .filter(|(_, precision)| *precision != Precision::Fp32)
-            .collect()
-    };
-    let chosen = blocks_of(&chosen);
-    let plan = trials.iter().find(|trial| trial.blocks == chosen).cloned();
-    // float32 throughout is never run again: it is the reference.
-    let plan = plan.unwrap_or_else(|| Trial {
-        blocks: BTreeMap::new(),
-        cost: blocks.iter().map(|block| block.cost).sum(),
-        effect: Some(Effect::none(variants.top1_errors())),
-    });
-    Ok((trials, plan))
-}
-
-/// The operator set for a precision: the usual one, or the oldest that has what it needs.
-fn opset_for(precision: &PrecisionOptions, options: &ExportOptions) -> u32 {
-    let (oldest, _) = precision.oldest_opset(options.batch_norm);
-    options.opset.max(oldest).max(OLDEST_OPSET)
 }

@@ -10,7 +10,7 @@ use incept_exporters::weights::Weights;
 use ndarray::{Array2, Axis, Ix2};
 
 use super::effect::Answers;
-use super::{Effect, SensitivityError, opset_for};
+use super::{Effect, SensitivityError};
 use crate::crops::CroppedImages;
 use crate::runtime::{LoadOptions, Runtime, RuntimeError};
 
@@ -36,7 +36,11 @@ impl Variants<'_> {
     /// The options that a variant is exported with.
     pub(super) fn options(&self, precision: PrecisionOptions) -> ExportOptions {
         ExportOptions {
-            opset: opset_for(&precision, &self.export),
+            // The usual one, or the oldest that has what the precision needs.
+            opset: self
+                .export
+                .opset
+                .max(precision.oldest_opset(self.export.batch_norm).0),
             outputs: vec![Output::Logits],
             precision,
             ..self.export.clone()
@@ -66,6 +70,14 @@ impl Variants<'_> {
         self.labels
             .as_deref()
             .map(|labels| answers.top1_errors(labels))
+    }
+
+    /// The most probable class in float32, where it is the same of several images.
+    pub(super) fn only_class(&self) -> Option<usize> {
+        let answers = self.reference.as_ref()?;
+        let (first, others) = answers.top1.split_first()?;
+        let same = !others.is_empty() && others.iter().all(|other| other == first);
+        first.filter(|_| same)
     }
 
     /// What these precisions do to the answers; or why that cannot be told.

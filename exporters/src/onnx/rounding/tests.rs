@@ -130,6 +130,7 @@ fn a_tensor_is_rounded_filter_by_filter() {
             factors: factors.clone(),
         },
         ElementType::Float16,
+        factors.len(),
     );
     let found: &[u16] = bytemuck::cast_slice(encoded.bytes());
     for (place, (&found, &value)) in found.iter().zip(&weight).enumerate() {
@@ -145,11 +146,11 @@ fn a_tensor_is_rounded_filter_by_filter() {
 #[test]
 fn what_is_no_number_is_counted_and_what_overflows_is_clamped() {
     let values = vec![f64::NAN, f64::INFINITY, 65520.0, -1e300, 65519.999];
-    let (encoded, rounding) = encode(Numbers::Computed(values), ElementType::Float16);
+    let (encoded, rounding) = encode(Numbers::Computed(values), ElementType::Float16, 1);
     let found: &[u16] = bytemuck::cast_slice(encoded.bytes());
     assert_eq!(found[2..], [0x7bff, 0xfbff, 0x7bff]);
     assert_eq!((rounding.not_finite, rounding.overflows), (2, 2));
     let plain = Cow::Owned(vec![1.0, f32::INFINITY, f32::NAN, f32::MAX, -0.0]);
-    let (_, rounding) = encode(Numbers::Plain(plain), ElementType::Float32);
+    let (_, rounding) = encode(Numbers::Plain(plain), ElementType::Float32, 1);
     assert_eq!(rounding.not_finite, 2);
 }
