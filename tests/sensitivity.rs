@@ -7,6 +7,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use incept::crops::{CropPlan, CroppedImages, InputSize};
 use incept::evaluate::{EvaluateOptions, evaluate_each};
@@ -380,4 +382,64 @@ fn bad_plans_and_bad_options_are_told() {
         let said: Said = command.output().unwrap().into();
         said.could_not_run(&[expected]);
     }
+}
+
+/// Killed in the middle and run again: what was measured is not measured again, and the plan is the same.
+#[test]
+fn an_interrupted_measurement_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(folder.path());
+    let (model, weights) = export(folder.path(), &data, &REGISTRY[0]);
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let command = |plan: &str| {
+        let mut command = incept();
+        command.args([
+            "check",
+            &model,
+            "--weights",
+            &weights,
+            "--sensitivity",
+            "--images",
+        ]);
+        command.arg(&data).args(["--plan", plan]);
+        command
+    };
+    let (whole, parts) = (at("whole.toml"), at("parts.toml"));
+    let said: Said = command(&whole).output().unwrap().into();
+    assert!(!said.code(0).stderr.contains("went on"));
+
+    let journal = format!("{parts}.journal");
+    let mut child = command(&parts)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let lines = || std::fs::read_to_string(&journal).map_or(0, |text| text.lines().count());
+    while lines() < 6 {
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "nothing was measured"
+        );
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it was interrupted"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!Path::new(&parts).exists());
+    let said: Said = command(&parts).output().unwrap().into();
+    let said = said.code(0);
+    assert!(
+        said.stderr.contains("went on where it was interrupted"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        std::fs::read(&whole).unwrap(),
+        std::fs::read(&parts).unwrap()
+    );
+    assert!(!Path::new(&journal).exists());
 }

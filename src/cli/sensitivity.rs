@@ -11,7 +11,7 @@ use crate::evaluate::interval;
 use crate::parity::ImageOptions;
 use crate::sensitivity::{
     BlockSensitivity, Cost, DEFAULT_COUNT, Effect, Lowered, Sensitivity, SensitivityOptions,
-    sensitivity,
+    forget, sensitivity,
 };
 
 /// The images that a model is run on.
@@ -66,7 +66,8 @@ pub(super) struct SensitivityArguments {
     /// What the plan makes small: bytes of the file, or arithmetic, multiply-adds times the bits of their operands
     #[arg(long, value_name = "bytes|arithmetic", value_parser = cost, default_value = "bytes", requires = "sensitivity")]
     cost: Cost,
-    /// Write the plan, for `incept export --precision-plan`
+    /// Write the plan, for `incept export --precision-plan`; what was measured is kept beside it until then, so that the
+    /// same command goes on where it was interrupted
     #[arg(long, value_name = "PLAN.toml", requires = "sensitivity")]
     plan: Option<PathBuf>,
 }
@@ -96,6 +97,11 @@ pub(super) fn run(
             ));
         }
     }
+    let journal = arguments.plan.as_ref().map(|plan| {
+        let mut path = plan.clone().into_os_string();
+        path.push(".journal");
+        PathBuf::from(path)
+    });
     let default = SensitivityOptions::new(vec![]);
     let options = SensitivityOptions {
         weights: shared.weights.map(Path::to_path_buf),
@@ -105,14 +111,25 @@ pub(super) fn run(
         precisions: arguments.lower_to.clone(),
         max_flips: arguments.max_flips / 100.0,
         cost: arguments.cost,
+        journal: journal.clone(),
     };
     let report = sensitivity(shared.model, &options, &mut progress)?;
+    if let (Some(path), 1..) = (&journal, report.known_runs) {
+        message(&format!(
+            "went on where it was interrupted: {} runs were known from {}",
+            report.known_runs,
+            path.display()
+        ));
+    }
     if let Some(path) = &arguments.plan {
         report.to_plan().write(path)?;
     }
     let concluded = conclude(&report, || text(&report), shared.json, &report.notes, true)?;
     if let Some(path) = &arguments.plan {
         message(&format!("wrote {}: the plan", path.display()));
+    }
+    if let Some(path) = &journal {
+        forget(path)?;
     }
     Ok(concluded)
 }

@@ -10,11 +10,12 @@ use super::{BlockSensitivity, Effect, SensitivityError, Trial};
 
 /// Searches the cheapest plan; returns every plan that was run, and that one.
 pub(super) fn choose(
-    variants: &Variants<'_>,
+    variants: &mut Variants<'_>,
     blocks: &[BlockSensitivity],
     flips_allowed: usize,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Trial>, Trial), SensitivityError> {
+    let holds = |effect: &Effect| effect.flips <= flips_allowed && effect.error.is_finite();
     // What alone breaks the bound is not tried beside others.
     let choices: Vec<Vec<(Precision, Choice)>> = blocks
         .iter()
@@ -24,9 +25,7 @@ pub(super) fn choose(
                 harm: 0.0,
             };
             let lowered = block.lowered.iter().filter_map(|lowered| {
-                let effect = lowered
-                    .effect
-                    .filter(|effect| effect.flips <= flips_allowed)?;
+                let effect = lowered.effect.filter(holds)?;
                 let cost = lowered.cost;
                 let harm = effect.error.powi(2);
                 Some((lowered.precision, Choice { cost, harm }))
@@ -67,7 +66,7 @@ pub(super) fn choose(
             cost,
             effect,
         });
-        Ok::<bool, SensitivityError>(effect.is_some_and(|effect| effect.flips <= flips_allowed))
+        Ok::<bool, SensitivityError>(effect.as_ref().is_some_and(holds))
     })?;
     let blocks_of = |chosen: &[usize]| -> BTreeMap<String, Precision> {
         let picked = chosen

@@ -9,6 +9,7 @@
 mod choose;
 mod effect;
 mod error;
+mod journal;
 mod plan;
 mod report;
 mod search;
@@ -28,6 +29,7 @@ use crate::parity::{ImageOptions, Opened, weights_of};
 use crate::provenance::Provenance;
 use crate::runtime;
 use choose::choose;
+use journal::Journal;
 use report::rank;
 use variant::Variants;
 
@@ -48,6 +50,8 @@ pub struct SensitivityOptions {
     pub max_flips: f64,
     /// What the plan is to make small.
     pub cost: Cost,
+    /// Where what was measured is kept, so that a run that is interrupted goes on. It is left there: see [`forget`].
+    pub journal: Option<PathBuf>,
 }
 
 /// Images that are looked at where nothing is said.
@@ -68,6 +72,7 @@ impl SensitivityOptions {
             precisions: vec![Precision::Fp16, Precision::Bf16, Precision::Int8],
             max_flips: 0.0,
             cost: Cost::default(),
+            journal: None,
         }
     }
 }
@@ -114,7 +119,15 @@ pub fn sensitivity(
         offset: pictures.offset,
         labels: pictures.labels,
         reference: None,
+        journal: None,
     };
+    let mut known_runs = 0;
+    if let Some(path) = &options.journal {
+        let settings = (&options.images.crops, options.batch);
+        let journal = Journal::open(path, &provenance, &settings)?;
+        known_runs = journal.len();
+        variants.journal = Some(journal);
+    }
     progress("running the network in float32");
     variants.set_reference()?;
     if let Some(class) = variants.only_class() {
@@ -157,7 +170,7 @@ pub fn sensitivity(
 
     let count = images.images();
     let flips_allowed = (options.max_flips * count as f64 + 1e-9).floor() as usize;
-    let (trials, plan) = choose(&variants, &measured, flips_allowed, progress)?;
+    let (trials, plan) = choose(&mut variants, &measured, flips_allowed, progress)?;
     Ok(Sensitivity {
         schema: "incept.sensitivity/1".into(),
         provenance,
@@ -174,7 +187,16 @@ pub fn sensitivity(
         trials,
         plan,
         notes,
+        known_runs,
     })
+}
+
+/// Removes the journal of a measurement whose results are in the caller's hands.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn forget(journal: &Path) -> Result<(), SensitivityError> {
+    Ok(Journal::end(journal)?)
 }
 
 fn check(options: &SensitivityOptions) -> Result<(), SensitivityError> {

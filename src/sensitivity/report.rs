@@ -98,6 +98,9 @@ pub struct Sensitivity {
     pub plan: Trial,
     /// What is to be said besides.
     pub notes: Vec<String>,
+    /// Runs that were known from the journal of an interrupted measurement; what is told is the same without them.
+    #[serde(skip)]
+    pub known_runs: usize,
 }
 
 impl Sensitivity {

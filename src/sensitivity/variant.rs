@@ -1,16 +1,13 @@
 //! A network with some blocks in lower precision, run on the images.
 
-use std::collections::BTreeMap;
-
 use incept_exporters::net::Net;
-use incept_exporters::onnx::{
-    self, ExportError, ExportOptions, Output, Precision, PrecisionOptions, Scaling,
-};
+use incept_exporters::onnx::{self, ExportError, ExportOptions, Output, PrecisionOptions, Scaling};
 use incept_exporters::weights::Weights;
 use ndarray::{Array2, Axis, Ix2};
 
+use super::SensitivityError;
 use super::effect::Answers;
-use super::{Effect, SensitivityError};
+use super::journal::{Blocks, Journal, Measured};
 use crate::crops::CroppedImages;
 use crate::runtime::{LoadOptions, Runtime, RuntimeError};
 
@@ -30,6 +27,8 @@ pub(super) struct Variants<'a> {
     pub(super) labels: Option<Vec<usize>>,
     /// The answers in float32.
     pub(super) reference: Option<Answers>,
+    /// What was measured so far.
+    pub(super) journal: Option<Journal>,
 }
 
 impl Variants<'_> {
@@ -52,7 +51,7 @@ impl Variants<'_> {
     /// # Errors
     /// [`SensitivityError`] where that cannot be run, or its logits are no numbers.
     pub(super) fn set_reference(&mut self) -> Result<(), SensitivityError> {
-        let answers = self.answers(&BTreeMap::new())??;
+        let answers = self.answers(&Blocks::new())??;
         let broken = answers.top1.iter().filter(|top1| top1.is_none()).count();
         if broken > 0 {
             return Err(SensitivityError::NotFinite {
@@ -84,23 +83,28 @@ impl Variants<'_> {
     ///
     /// # Errors
     /// [`SensitivityError`] for what has nothing to do with the precisions.
-    pub(super) fn effect(
-        &self,
-        blocks: &BTreeMap<String, Precision>,
-    ) -> Result<Result<Effect, String>, SensitivityError> {
+    pub(super) fn effect(&mut self, blocks: &Blocks) -> Result<Measured, SensitivityError> {
+        if let Some(known) = self
+            .journal
+            .as_ref()
+            .and_then(|journal| journal.find(blocks))
+        {
+            return Ok(known);
+        }
         let Some(reference) = &self.reference else {
             return Ok(Err("there is no reference".into()));
         };
-        Ok(match self.answers(blocks)? {
+        let measured = match self.answers(blocks)? {
             Ok(answers) => Ok(answers.effect(reference, self.labels.as_deref())),
             Err(refused) => Err(refused.to_string()),
-        })
+        };
+        if let Some(journal) = &mut self.journal {
+            journal.add(blocks, &measured)?;
+        }
+        Ok(measured)
     }
 
-    fn answers(
-        &self,
-        blocks: &BTreeMap<String, Precision>,
-    ) -> Result<Result<Answers, RuntimeError>, SensitivityError> {
+    fn answers(&self, blocks: &Blocks) -> Result<Result<Answers, RuntimeError>, SensitivityError> {
         let precision = PrecisionOptions {
             blocks: blocks.clone(),
             ..PrecisionOptions::default()
