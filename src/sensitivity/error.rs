@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use incept_exporters::onnx::ExportError;
+use incept_exporters::onnx::{CutError, ExportError, ReadError};
 
 use crate::crops::CropError;
 use crate::files::FileError;
@@ -27,6 +27,12 @@ pub enum SensitivityError {
     /// Crops that are not of their own size.
     #[error(transparent)]
     Crop(#[from] CropError),
+    /// A variant's graph cannot be read back.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A variant's graph cannot be cut.
+    #[error(transparent)]
+    Cut(#[from] CutError),
     /// A network whose answers are no classes.
     #[error("the network of `{}` has no logits: expected one that tells classes", path.display())]
     NoClasses {
@@ -95,7 +101,9 @@ impl SensitivityError {
             Self::OtherNetwork { .. } => {
                 Some("`incept check MODEL.onnx --sensitivity` measures and writes one for any model".into())
             }
-            Self::NoClasses { .. }
+            Self::Read(_)
+            | Self::Cut(_)
+            | Self::NoClasses { .. }
             | Self::NotFinite { .. }
             | Self::Option { .. } => None,
         }

@@ -12,6 +12,7 @@ mod error;
 mod journal;
 mod plan;
 mod report;
+mod run;
 mod search;
 mod variant;
 
@@ -31,6 +32,7 @@ use crate::runtime;
 use choose::choose;
 use journal::Journal;
 use report::rank;
+use run::Runner;
 use variant::Variants;
 
 /// What is measured, and what the plan may do.
@@ -112,14 +114,17 @@ pub fn sensitivity(
             batch_norm: opened.network.batch_norm,
             ..ExportOptions::default()
         },
-        runtime,
-        images,
-        batch: options.batch,
-        scaling: onnx::Scaling::of(net),
+        runner: Runner {
+            runtime,
+            images,
+            batch: options.batch,
+            scaling: onnx::Scaling::of(net),
+        },
         offset: pictures.offset,
         labels: pictures.labels,
         reference: None,
         journal: None,
+        known: vec![],
     };
     let mut known_runs = 0;
     if let Some(path) = &options.journal {
@@ -144,11 +149,17 @@ pub fn sensitivity(
     let all = blocks.len() * precisions.len();
     for Block { name, costs } in &blocks {
         let mut lowered = vec![];
+        let only = |precision| BTreeMap::from([(name.clone(), precision)]);
+        if precisions
+            .iter()
+            .any(|&precision| variants.found(&only(precision)).is_none())
+        {
+            variants.begin_at(name)?;
+        }
         for &precision in &precisions {
             let number = measured.len() * precisions.len() + lowered.len() + 1;
             progress(&format!("{name} in {precision} ({number} of {all})"));
-            let only = BTreeMap::from([(name.clone(), precision)]);
-            let (effect, refused) = match variants.effect(&only)? {
+            let (effect, refused) = match variants.effect(&only(precision))? {
                 Ok(effect) => (Some(effect), None),
                 Err(reason) => (None, Some(reason)),
             };
@@ -168,6 +179,8 @@ pub fn sensitivity(
     }
     rank(&mut measured);
 
+    // Plans are run whole.
+    variants.known = vec![];
     let count = images.images();
     let flips_allowed = (options.max_flips * count as f64 + 1e-9).floor() as usize;
     let (trials, plan) = choose(&mut variants, &measured, flips_allowed, progress)?;

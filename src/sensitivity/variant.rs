@@ -1,26 +1,27 @@
 //! A network with some blocks in lower precision, run on the images.
 
-use incept_exporters::net::Net;
-use incept_exporters::onnx::{self, ExportError, ExportOptions, Output, PrecisionOptions, Scaling};
+use incept_exporters::net::{Net, NodeId, Op};
+use incept_exporters::onnx::{
+    self, ExportError, ExportOptions, INPUT_NAME, Output, PrecisionOptions,
+};
 use incept_exporters::weights::Weights;
-use ndarray::{Array2, Axis, Ix2};
+use ndarray::Ix2;
 
 use super::SensitivityError;
 use super::effect::Answers;
 use super::journal::{Blocks, Journal, Measured};
-use crate::crops::CroppedImages;
-use crate::runtime::{LoadOptions, Runtime, RuntimeError};
+use super::run::{Known, Runner};
+use crate::runtime::RuntimeError;
+
+/// Bytes of values that are kept between two blocks.
+const MOST_KNOWN: usize = 1 << 30;
 
 /// What all variants of a network have in common.
 pub(super) struct Variants<'a> {
     pub(super) net: &'a Net,
     pub(super) weights: &'a Weights,
     pub(super) export: ExportOptions,
-    pub(super) runtime: &'static dyn Runtime,
-    pub(super) images: &'a CroppedImages,
-    /// Crops that are run at a time.
-    pub(super) batch: usize,
-    pub(super) scaling: Scaling,
+    pub(super) runner: Runner<'a>,
     /// Values in the logits before the first class.
     pub(super) offset: usize,
     /// The class of each image, where they are known.
@@ -29,6 +30,8 @@ pub(super) struct Variants<'a> {
     pub(super) reference: Option<Answers>,
     /// What was measured so far.
     pub(super) journal: Option<Journal>,
+    /// Values in float32 that are the same in all variants that follow.
+    pub(super) known: Known,
 }
 
 impl Variants<'_> {
@@ -79,16 +82,63 @@ impl Variants<'_> {
         first.filter(|_| same)
     }
 
+    /// Computes what lies before a block, where that is not too much to keep: the variants that follow lower nothing
+    /// before it.
+    ///
+    /// # Errors
+    /// [`SensitivityError`] where the network cannot be run so.
+    pub(super) fn begin_at(&mut self, block: &str) -> Result<(), SensitivityError> {
+        let Some(names) = self.before(block) else {
+            return Ok(());
+        };
+        let Ok(model) = self.export(&Blocks::new())? else {
+            return Ok(());
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.known = self.runner.run_behind(model, &names, &self.known)??;
+        Ok(())
+    }
+
+    /// The values that a block and all behind it are computed from; none where that is the image, too much to keep, or
+    /// what a file has no value of.
+    fn before(&self, block: &str) -> Option<Vec<String>> {
+        let net = self.net;
+        let needed = net.needed(&[net.id(Output::Logits.name())?]);
+        let of_block = |index: usize| needed[index] && net.nodes()[index].block() == block;
+        let first = (0..net.nodes().len()).find(|&index| of_block(index))?;
+        let mut values: Vec<NodeId> = vec![];
+        let behind = net.nodes().iter().zip(&needed).skip(first);
+        for node in behind.filter_map(|(node, needed)| needed.then_some(node)) {
+            for &input in &node.inputs {
+                let mut value = input;
+                // Dropout does nothing at inference: its value is its input's.
+                while let Op::Dropout { .. } = net.at(value).op {
+                    value = *net.at(value).inputs.first()?;
+                }
+                if value.index() < first && !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+        }
+        let elements = values.iter().map(|&value| net.at(value).shape.elements());
+        let bytes = elements
+            .sum::<usize>()
+            .saturating_mul(4 * self.runner.images.crops.len());
+        let names = values.iter().map(|&value| match net.at(value).op {
+            // Folded into what comes behind it, or the image.
+            Op::Input | Op::Convolution { .. } | Op::Linear { .. } => None,
+            _ => Some(net.at(value).name.clone()),
+        });
+        let names: Option<Vec<String>> = names.collect();
+        names.filter(|names| !names.is_empty() && bytes <= MOST_KNOWN)
+    }
+
     /// What these precisions do to the answers; or why that cannot be told.
     ///
     /// # Errors
     /// [`SensitivityError`] for what has nothing to do with the precisions.
     pub(super) fn effect(&mut self, blocks: &Blocks) -> Result<Measured, SensitivityError> {
-        if let Some(known) = self
-            .journal
-            .as_ref()
-            .and_then(|journal| journal.find(blocks))
-        {
+        if let Some(known) = self.found(blocks) {
             return Ok(known);
         }
         let Some(reference) = &self.reference else {
@@ -104,53 +154,50 @@ impl Variants<'_> {
         Ok(measured)
     }
 
-    fn answers(&self, blocks: &Blocks) -> Result<Result<Answers, RuntimeError>, SensitivityError> {
+    /// What the journal knows of these precisions.
+    pub(super) fn found(&self, blocks: &Blocks) -> Option<Measured> {
+        self.journal.as_ref()?.find(blocks)
+    }
+
+    /// The variant's file, or why there is none.
+    fn export(&self, blocks: &Blocks) -> Result<Result<Vec<u8>, RuntimeError>, SensitivityError> {
         let precision = PrecisionOptions {
             blocks: blocks.clone(),
             ..PrecisionOptions::default()
         };
-        let model = match onnx::to_bytes(self.net, self.weights, &self.options(precision)) {
+        match onnx::to_bytes(self.net, self.weights, &self.options(precision)) {
+            Ok(model) => Ok(Ok(model)),
+            Err(error @ ExportError::Overflow { .. }) => Ok(Err(RuntimeError::Load {
+                runtime: self.runner.runtime.name(),
+                reason: error.to_string().lines().next().unwrap_or_default().into(),
+            })),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn answers(&self, blocks: &Blocks) -> Result<Result<Answers, RuntimeError>, SensitivityError> {
+        let model = match self.export(blocks)? {
             Ok(model) => model,
-            Err(error @ ExportError::Overflow { .. }) => {
-                return Ok(Err(RuntimeError::Load {
-                    runtime: self.runtime.name(),
-                    reason: error.to_string().lines().next().unwrap_or_default().into(),
-                }));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let mut session = match self.runtime.load(&model, LoadOptions::default()) {
-            Ok(session) => session,
-            Err(error @ (RuntimeError::Missing { .. } | RuntimeError::Unknown { .. })) => {
-                return Err(error.into());
-            }
             Err(refused) => return Ok(Err(refused)),
         };
-        drop(model);
-        let crops = self.images.crops.len();
-        let mut rows: Vec<Array2<f32>> = vec![];
-        for first in (0..crops).step_by(self.batch) {
-            let some = first..(first + self.batch).min(crops);
-            let images = self.images.scaled(some.clone(), self.scaling)?;
-            let outputs = match session.run(images.view()) {
-                Ok(outputs) => outputs,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            let logits = outputs.into_iter().next().map(|(_, logits)| logits);
-            let logits = logits.and_then(|logits| logits.into_dimensionality::<Ix2>().ok());
-            match logits.filter(|logits| logits.nrows() == some.len()) {
-                Some(logits) => rows.push(logits),
-                None => {
-                    return Ok(Err(RuntimeError::Run {
-                        runtime: self.runtime.name(),
-                        shape: format!("{:?}", images.shape()),
-                        reason: "no logits [N, classes]".into(),
-                    }));
-                }
-            }
-        }
-        let views: Vec<_> = rows.iter().map(|rows| rows.view()).collect();
-        let logits = ndarray::concatenate(Axis(0), &views).unwrap_or_default();
-        Ok(Ok(Answers::new(logits, &self.images.crops, self.offset)))
+        let logits = Output::Logits.name();
+        let outputs = match self.known.is_empty() {
+            true => self.runner.run(&model)?,
+            false => self.runner.run_behind(model, &[logits], &self.known)?,
+        };
+        let outputs = match outputs {
+            Ok(outputs) => outputs,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let found = outputs.into_iter().find(|(name, _)| name == logits);
+        let found = found.and_then(|(_, found)| found.into_dimensionality::<Ix2>().ok());
+        Ok(match found {
+            Some(found) => Ok(Answers::new(found, &self.runner.images.crops, self.offset)),
+            None => Err(RuntimeError::Run {
+                runtime: self.runner.runtime.name(),
+                shape: format!("`{INPUT_NAME}`"),
+                reason: "no logits [N, classes]".into(),
+            }),
+        })
     }
 }
