@@ -343,7 +343,7 @@ fn models_that_are_cut_absent_or_no_models() {
     // A model, but not one of ours.
     let foreign = support::spoil(&model, |model| model.metadata_props.clear());
     check(&foreign)
-        .could_not_run(&["does not name its network", "incept.network"])
+        .could_not_run(&["does not tell its network", "incept.network"])
         .hint("incept export");
     // One of ours, of a network this version does not have, and of options out of range.
     for (key, value, part) in [

@@ -660,7 +660,7 @@ fn images_are_checked_as_the_contract_prepares_them() {
         let images = inputs.keys().filter(|path| path.ends_with(".jpg"));
         assert_eq!(images.count(), 1, "{inputs:?}");
         assert!(
-            said.stderr.contains("--count takes more"),
+            said.stderr.contains("looked at 1 of the "),
             "{}",
             said.stderr
         );

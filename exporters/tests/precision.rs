@@ -50,6 +50,12 @@ fn native() -> ExportOptions {
     options
 }
 
+fn emulated_float16() -> ExportOptions {
+    let mut options = options(Precision::Fp16, BatchNorm::Folded);
+    options.precision.emulated_float16 = true;
+    options
+}
+
 fn graph_of(net: &Net, weights: &Weights, options: &ExportOptions) -> GraphProto {
     let bytes = onnx::to_bytes(net, weights, options).unwrap();
     ModelProto::parse_from_bytes(&bytes).unwrap().graph.unwrap()
@@ -499,7 +505,7 @@ fn types_fit_together_and_the_interface_is_float32_unless_asked() {
     for network in NETWORKS {
         let net = small(network);
         let weights = Weights::initial(&net, 0);
-        let mut cases = vec![native()];
+        let mut cases = vec![native(), emulated_float16()];
         for precision in [Precision::Fp16, Precision::Bf16] {
             for batch_norm in [BatchNorm::Folded, BatchNorm::Kept] {
                 cases.push(options(precision, batch_norm));
@@ -537,7 +543,10 @@ fn types_fit_together_and_the_interface_is_float32_unless_asked() {
                     }
                     // What is computed in which precision.
                     for node in &graph.node {
-                        let emulated = half == BFLOAT16 && !options.precision.native_bfloat16;
+                        let emulated = match half {
+                            BFLOAT16 => !options.precision.native_bfloat16,
+                            _ => options.precision.emulated_float16,
+                        };
                         let expected = match node.op_type.as_str() {
                             "Cast" => continue,
                             "Softmax" | "GlobalAveragePool" | "Flatten" => FLOAT,

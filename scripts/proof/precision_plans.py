@@ -3,10 +3,10 @@ was said of the plan.
 
     python3 scripts/proof/precision_plans.py FOLDER [--incept PATH] [--steps N] [--table FILE]
 
-For each bound on top-1 flips: `incept check --sensitivity` on the training images, `incept export --precision-plan`, then
-`incept eval` of both files on the images that the plan was chosen with and on those it has not seen. Trained networks that
-are in FOLDER already are taken as they are. Exit code 1: a plan breaks its bound, costs what it was not said to cost, or
-keeps in float32 what could be lowered.
+For each bound on top-1 flips: `incept check --sensitivity` on training images, with the validation images as those that the plan
+was not chosen with; `incept export --precision-plan`; then `incept eval` of both files on the validation images. Trained networks
+that are in FOLDER already are taken as they are. Exit code 1: a plan breaks its bound, costs what it was not said to cost, makes
+other errors on the validation images than was said, or a plan that was run is cheaper and keeps the bound.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import pathlib
 import subprocess
 import sys
 
-# A tenth of a percent is none of so few images.
-BOUNDS = ["0", "1", "3"]
-IMAGES = 256
+# In percent.
+BOUNDS = ["0", "1"]
+IMAGES = 200
 
 CONFIG = """network = "{network}"
 variant = "{variant}"
@@ -79,7 +79,7 @@ def main():
         for bound in BOUNDS:
             plan, planned = f"{name}-{bound}.toml", f"{name}-{bound}.onnx"
             check = ["check", model, "--sensitivity", "--weights", weights, "--images", "data/train", "--count", IMAGES]
-            check += ["--runtime", arguments.runtime, "--max-flips", bound, "--plan", plan, "--json", "-"]
+            check += ["--unseen-images", "data/val", "--runtime", arguments.runtime, "--max-flips", bound, "--plan", plan, "--json", "-"]
             report = json.loads(run(*check))
             run(*export, "--precision-plan", plan, "-o", planned)
             row, wrong = judge(run, folder, report, model, planned, arguments.runtime)
@@ -125,11 +125,17 @@ def judge(run, folder, report, model, planned, runtime):
     for what, said, found in zip(("float32", "the plan"), (report["cost_in_float32"], plan["cost"]), sizes):
         if said != found:
             faults.append(f"{what} is said to have {said} bytes of tensors, and has {found}")
-    cheaper = [t for t in report["trials"] if t["cost"] < plan["cost"] and t["effect"]["flips"] <= report["flips_allowed"]]
+    keeps = lambda trial: trial["effect"] is not None and trial["effect"]["flips"] <= report["flips_allowed"]
+    cheaper = [trial for trial in report["trials"] if trial["cost"] < plan["cost"] and keeps(trial)]
     if cheaper:
         faults.append(f"{len(cheaper)} cheaper plans keep the bound")
     (before, images), (after, _) = errors(run, model, runtime), errors(run, planned, runtime)
-    again = report["top1_errors"], effect["top1_errors"]
+    unseen = report["unseen"]
+    said = unseen["top1_errors"], unseen["effect"]["top1_errors"]
+    # float16 is measured with every result rounded, and a processor's runtime may keep more bits.
+    exact = "fp16" not in plan["blocks"].values()
+    if said[0] != before or (exact and said[1] != after):
+        faults.append(f"{said} top-1 errors on the unseen images, found {(before, after)}")
     counts = {}
     for block in report["blocks"]:
         precision = plan["blocks"].get(block["block"], "fp32")
@@ -138,11 +144,12 @@ def judge(run, folder, report, model, planned, runtime):
     share = f"{100 * plan['cost'] / report['cost_in_float32']:.1f} %"
     ranked = sorted(report["blocks"], key=lambda block: block["rank"])
     flips = f"{effect['flips']} of {report['images']}"
-    return [flips, blocks, share, len(report["trials"]), f"{again[0]} → {again[1]}", f"{before} → {after} of {images}", ranked[0]["block"]], faults
+    on_unseen = f"{unseen['effect']['flips']} of {unseen['images']}"
+    return [flips, on_unseen, blocks, share, len(report["trials"]), f"{before} → {after} of {images}", ranked[0]["block"]], faults
 
 
 def table(rows):
-    headings = ["network", "allowed, %", "flips", "blocks", "bytes", "plans run", "errors", "errors, unseen images", "most sensitive"]
+    headings = ["network", "allowed, %", "flips", "flips, unseen", "blocks", "bytes", "plans run", "errors, unseen", "most sensitive"]
     lines = [headings, ["---"] * len(headings), *rows]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 

@@ -8,8 +8,8 @@ use super::output::{Align, conclude, progress, table};
 use super::{Failure, Outcome};
 use crate::parity::Rule;
 use crate::parity::against::{
-    AgainstOptions, AgainstReport, AgainstRun, Difference, InputOptions, Layer, Tolerance,
-    Unaligned, against,
+    AgainstOptions, AgainstReport, AgainstRun, DEFAULT_WINDOW, Difference, InputOptions, Layer,
+    Tolerance, Unaligned, against,
 };
 
 /// Layers that are shown where not all are asked for.
@@ -29,9 +29,9 @@ pub(super) struct AgainstArguments {
     feed: FeedArguments,
     #[command(flatten)]
     tolerances: ToleranceArguments,
-    /// Layers held in memory at once, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 512, requires = "against")]
-    window: usize,
+    /// Layers held in memory at once, in MiB [default: 512]
+    #[arg(long, value_name = "MIB")]
+    window: Option<usize>,
 }
 
 /// What two models are fed with.
@@ -77,6 +77,7 @@ impl AgainstArguments {
             ("--image-size", feed.image_size.is_some()),
             ("--shape", !feed.shapes.is_empty()),
             ("--input", feed.input.is_some()),
+            ("--window", self.window.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((name, _)) => Err(Failure::new(
@@ -141,7 +142,9 @@ pub(super) fn run(
             .feed
             .options(shared.batches.first().copied(), shared.seed),
         tolerance: arguments.tolerances.tolerance(),
-        window_bytes: arguments.window.saturating_mul(1 << 20),
+        window_bytes: arguments.window.map_or(DEFAULT_WINDOW, |mebibytes| {
+            mebibytes.saturating_mul(1 << 20)
+        }),
     };
     let report = against(shared.model, b, &options, &mut progress)?;
     let text = || text(&report, shared.layers);

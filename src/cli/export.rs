@@ -45,13 +45,20 @@ pub(super) struct Arguments {
     /// Without weights: seed of the initial ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "What the file takes and puts out")]
     interface: InterfaceArguments,
     /// Batch normalisation: folded into the convolutions, or kept
     #[arg(long, value_name = "folded|kept", default_value = "folded")]
     batch_norm: BatchNorm,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Precision")]
     precision: PrecisionArguments,
+    #[command(flatten, next_help_heading = "Further files")]
+    files: FurtherFiles,
+}
+
+/// Files besides the model.
+#[derive(Debug, Args)]
+struct FurtherFiles {
     /// Keep the tensors in a file beside the model [default name: MODEL.onnx.data]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     external_data: Option<Option<PathBuf>>,
@@ -81,6 +88,21 @@ struct PrecisionArguments {
 }
 
 impl PrecisionArguments {
+    /// Says where a plan was measured with other weights than are exported.
+    fn note_other_weights(&self, weights: &Weights) -> Result<(), Failure> {
+        let Some(path) = &self.precision_plan else {
+            return Ok(());
+        };
+        let measured = PrecisionPlan::read(path)?.measured;
+        if measured.is_some_and(|measured| measured.weights_sha256 != weights.sha256()) {
+            message(&format!(
+                "note: {} was measured with other weights: what it says of flips is not said of these",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+
     fn options(&self, net: &Net) -> Result<PrecisionOptions, Failure> {
         let planned = match &self.precision_plan {
             Some(path) => PrecisionPlan::read(path)?.options(net, path)?,
@@ -115,12 +137,22 @@ impl PrecisionArguments {
             ),
         ] {
             if given && !fits {
+                let (place, fix) = match &self.precision_plan {
+                    Some(plan) => (
+                        plan.display().to_string(),
+                        format!("leave {flag} out, or write `precision = \"fp16\"` into the plan"),
+                    ),
+                    None => (
+                        "--precision".into(),
+                        format!("leave {flag} out, or give the precision"),
+                    ),
+                };
                 return Err(Failure::new(
                     format!(
-                        "{flag}: expected --precision {precision}, found {}",
+                        "{flag}: expected {place} {precision}, found {}",
                         options.precision
                     ),
-                    format!("leave {flag} out, or give the precision"),
+                    fix,
                 ));
             }
         }
@@ -151,11 +183,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let options = arguments
         .interface
         .settle(&net, arguments.network.sizes(), options)?;
-    if arguments.external_data.is_none() {
+    if arguments.files.external_data.is_none() {
         // Weights too large for the file might not fit into memory either.
         onnx::check_size(&net, &options)?;
     }
     let weights = weights.unwrap_or_else(|| Weights::initial(&net, arguments.seed));
+    arguments.precision.note_other_weights(&weights)?;
     let destination = arguments.destination()?;
     let exported = onnx::export(&net, &weights, &options, &destination)?;
     let source = match &arguments.weights {
@@ -166,12 +199,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
     let layers = options.layers.iter().map(|name| format!("`{name}`"));
     let outputs: Vec<String> = heads.chain(layers).collect();
     message(&format!(
-        "wrote {}: {} ({}), {source}, opset {}, batch normalisation {}, output {}",
+        "wrote {}: {} ({}), {source}, opset {}, batch normalisation {}, {}, output {}",
         destination.model.display(),
         entry.title,
         entry.variant,
         options.opset,
         options.batch_norm,
+        match &arguments.precision.precision_plan {
+            Some(plan) => format!("precision after {}", plan.display()),
+            None => options.precision.precision.to_string(),
+        },
         outputs.join(", ")
     ));
     for (path, what) in [
@@ -202,14 +239,14 @@ impl Arguments {
             };
             asked.as_ref().map(named)
         };
-        let manifest = beside(&self.manifest, ".manifest.json");
+        let manifest = beside(&self.files.manifest, ".manifest.json");
         let mut provenance = Provenance::of_this_run();
         if let (Some(weights), Some(_)) = (&self.weights, &manifest) {
             provenance.add_weights(weights)?;
         }
         Ok(Destination {
             model: model.clone(),
-            data: beside(&self.external_data, ".data"),
+            data: beside(&self.files.external_data, ".data"),
             manifest,
             provenance: onnx::Provenance {
                 version: provenance.version,

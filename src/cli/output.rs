@@ -46,15 +46,16 @@ pub(super) fn conclude(
     notes: &[String],
     holds: bool,
 ) -> Result<super::Outcome, super::Failure> {
-    if let Some(path) = json {
-        write_json(path, report)?;
-    }
+    // The text first: where the file cannot be written, the numbers are not lost.
     if !only_data(json) {
         print(&text())?;
     }
     notes
         .iter()
         .for_each(|note| message(&format!("note: {note}")));
+    if let Some(path) = json {
+        write_json(path, report)?;
+    }
     Ok(match holds {
         true => super::Outcome::Done,
         false => super::Outcome::CheckFailed,

@@ -1,5 +1,6 @@
 //! Images named by files and folders, whether or not they are a dataset.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::dataset::{is_image_name, sorted_names};
@@ -24,7 +25,7 @@ pub struct Labels {
 }
 
 impl ImageFiles {
-    /// Lists what paths name: a file is taken as it is; of a folder its JPEG and PNG files, or else those of the folders
+    /// Lists what paths name, each file once: a file is taken as it is; of a folder its JPEG and PNG files, or else those of the folders
     /// in it, one for each class, see [`Dataset::open`].
     ///
     /// # Errors
@@ -60,6 +61,11 @@ impl ImageFiles {
                     of_files: samples.iter().map(|sample| sample.class).collect(),
                 });
             }
+        }
+        // A file that is named twice is one image; labels come from a folder, where there is none.
+        let mut seen = HashSet::new();
+        if found.labels.is_none() {
+            found.files.retain(|file| seen.insert(file.clone()));
         }
         Ok(found)
     }
@@ -107,10 +113,7 @@ mod tests {
             fs::write(at(name), "").unwrap();
         }
         let flat = ImageFiles::find(&[at("flat"), at("flat/b.png")]).unwrap();
-        assert_eq!(
-            flat.files,
-            [at("flat/a.JPG"), at("flat/b.png"), at("flat/b.png")]
-        );
+        assert_eq!(flat.files, [at("flat/a.JPG"), at("flat/b.png")]);
         assert_eq!(flat.labels, None);
         let data = ImageFiles::find(&[at("data")]).unwrap();
         let labels = data.labels.clone().unwrap();

@@ -192,7 +192,12 @@ fn read(
                 return Err(ParityError::TakesWholeImages { path: path.into() });
             }
             let scaling = contract.map_or(Scaling::UNIT, |contract| contract.scaling);
-            Some((opened.pictures(images, provenance, notes)?.cropped, scaling))
+            Some((
+                opened
+                    .pictures(images, MOST_PIXELS, provenance, notes)?
+                    .cropped,
+                scaling,
+            ))
         }
         None => None,
     };
@@ -240,6 +245,9 @@ fn batches(fixed: Option<usize>, asked: &[usize]) -> Result<Vec<usize>, ParityEr
     }
 }
 
+/// Bytes of pixels that are held at most; as numbers they are four times as many.
+const MOST_PIXELS: u64 = 512 << 20;
+
 /// All crops, as one batch, of a model that is not fixed to another number.
 fn of_crops(fixed: Option<usize>, crops: usize) -> Result<Vec<usize>, ParityError> {
     match fixed {
@@ -247,7 +255,7 @@ fn of_crops(fixed: Option<usize>, crops: usize) -> Result<Vec<usize>, ParityErro
             expected: format!("{fixed}, which the model is fixed to, of the images given"),
             found: crops,
         }),
-        _ => batches(Some(crops), &[]),
+        _ => Ok(vec![crops]),
     }
 }
 

@@ -20,7 +20,7 @@ pub enum ParityError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The model does not say which network it is.
-    #[error("`{}` does not name its network: expected metadata `incept.network`, found none", path.display())]
+    #[error("`{}` does not tell its network: expected metadata `incept.network` and what goes with it, found none that can be read", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -75,6 +75,14 @@ pub enum ParityError {
         /// The file.
         path: PathBuf,
     },
+    /// More crops than can be held, or none.
+    #[error("--images: expected 1 to {expected} crops, found {found}")]
+    Crops {
+        /// The most there may be.
+        expected: u64,
+        /// Those of the images given.
+        found: u64,
+    },
     /// A part of the graph cannot be computed by itself.
     #[error("`{value}` cannot be cut out of the graph")]
     Cut {
@@ -102,7 +110,9 @@ pub enum ParityError {
     },
     /// More memory is needed than was allowed.
     #[error(
-        "--memory: expected at least {needed} bytes for {images} images at a time, found {allowed}"
+        "--memory: expected at least {} MiB for {images} images at a time, found {} MiB",
+        needed.div_ceil(1 << 20),
+        allowed >> 20
     )]
     Memory {
         /// What was allowed, in bytes.
@@ -133,13 +143,17 @@ impl ParityError {
             Self::Weights(error) => error.hint(),
             Self::Image(error) => error.hint(),
             Self::Crop(error) => error.hint(),
+            Self::Crops { .. } => {
+                Some("take fewer images: --count, or fewer crops of each: --crops".into())
+            }
             Self::TakesWholeImages { .. } => {
                 Some("check it on random images, or export it without --resize".into())
             }
             Self::Runtime(error) | Self::Layer { source: error, .. } => error.hint(),
-            Self::Memory { .. } => {
-                Some("allow more memory, or check smaller batches: --batch 1".into())
-            }
+            Self::Memory { .. } => Some(
+                "allow more memory, or check fewer images: --batch 1, or with --images --count 1"
+                    .into(),
+            ),
             Self::Rebuild { .. }
             | Self::Batch { .. }
             | Self::Contract { .. }

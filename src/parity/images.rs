@@ -43,13 +43,14 @@ impl Opened {
         })
     }
 
-    /// Decodes and crops images; a note tells where not all of them were taken.
+    /// Decodes and crops images, up to so many bytes of pixels; a note tells where not all of them were taken.
     ///
     /// # Errors
     /// [`ParityError`] for images that cannot be found, decoded or cropped so.
     pub(crate) fn pictures(
         &self,
         options: &ImageOptions,
+        most_bytes: u64,
         provenance: &mut Provenance,
         notes: &mut Vec<String>,
     ) -> Result<Pictures, ParityError> {
@@ -59,12 +60,9 @@ impl Opened {
         let listed = listed.spread(options.count);
         if listed.files.len() < found {
             notes.push(format!(
-                "{} of the {found} images were looked at, at even distances: --count takes more",
+                "looked at {} of the {found} images, at even distances (--count)",
                 listed.files.len()
             ));
-        }
-        for file in &listed.files {
-            provenance.add_file(file)?;
         }
         let asked = self.net.options();
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
@@ -76,6 +74,17 @@ impl Opened {
             .as_ref()
             .map_or_else(|| Recipe::of(&self.net), |contract| contract.recipe);
         let plan = CropPlan::for_recipe(&options.crops, input, &recipe)?;
+        let crops = listed.files.len().saturating_mul(plan.count()) as u64;
+        let of_crop = u64::from(input.height) * u64::from(input.width) * 3;
+        if crops == 0 || crops.saturating_mul(of_crop) > most_bytes {
+            return Err(ParityError::Crops {
+                expected: most_bytes / of_crop.max(1),
+                found: crops,
+            });
+        }
+        for file in &listed.files {
+            provenance.add_file(file)?;
+        }
         let cropped = CroppedImages::render(&listed.files, &plan)?;
         let classes = contract.and_then(|contract| contract.classes);
         let offset = classes.map_or(0, |classes| classes.offset);

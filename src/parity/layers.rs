@@ -29,6 +29,8 @@ pub(super) struct Layer {
     pub(super) inputs: Vec<String>,
     /// The unit roundoff, as a multiple of float32's, of the values it is given,
     pub(super) given: f64,
+    /// of what these are rounded to before anything is computed, 0 where they are not,
+    pub(super) rounded: f64,
     /// of its stored weights beside the reference's,
     pub(super) weights: f64,
     /// and of its value.
@@ -124,6 +126,7 @@ impl Layers {
                 operators: vec![],
                 inputs: vec![],
                 given: 1.0,
+                rounded: 0.0,
                 weights: 1.0,
                 values: 1.0,
                 int8: false,
@@ -153,17 +156,18 @@ impl Layers {
         };
         let inputs: Vec<String> = cut.inputs.iter().map(|input| input.name.clone()).collect();
         // A layer may begin with rounding what it is given.
-        let casts = nodes.iter().filter(|node| {
-            let reads_input = node.inputs.iter().any(|input| inputs.contains(input));
-            node.operator == "Cast" && reads_input
-        });
-        let rounded = casts.flat_map(|node| &node.outputs);
-        let given = largest(&mut inputs.iter().chain(rounded).map(unit)).max(1.0);
+        let casts = nodes.iter().filter(|node| node.operator == "Cast");
+        let casts = casts.flat_map(|node| node.inputs.iter().zip(&node.outputs));
+        let rounded = casts
+            .filter(|(from, to)| inputs.contains(from) && unit(to) > unit(from))
+            .map(|(_, to)| unit(to));
+        let rounded = largest(&mut rounded.into_iter());
         Ok(Layer {
             node,
             block,
             operators: nodes.iter().map(|node| node.operator.clone()).collect(),
-            given,
+            given: largest(&mut inputs.iter().map(unit)).max(1.0),
+            rounded,
             weights,
             values: largest(&mut computed().map(unit)).max(1.0),
             int8,

@@ -33,6 +33,7 @@ pub use error::ParityError;
 pub use errors::{HISTOGRAM_BINS, HISTOGRAM_FROM, LayerVerdict, Units, WorstElement};
 pub(crate) use feed::{Feed, random};
 pub use images::ImageOptions;
+pub(crate) use images::Pictures;
 pub(crate) use metrics::number_or_nan;
 pub use metrics::{Comparison, DEFAULT_TOLERANCE, Metrics, Verdict, compare, compare_within};
 #[cfg(feature = "torch")]

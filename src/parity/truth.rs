@@ -161,6 +161,7 @@ impl Truth<'_> {
 fn rounding_of(layer: &Layer) -> Rounding {
     Rounding {
         given: layer.given,
+        rounded: layer.rounded,
         weights: layer.weights,
         sums: 1.0,
         values: layer.values,

@@ -15,7 +15,7 @@ pub(super) fn choose(
     flips_allowed: usize,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Trial>, Trial), SensitivityError> {
-    let holds = |effect: &Effect| effect.flips <= flips_allowed && effect.error.is_finite();
+    let holds = |effect: &Effect| effect.flips <= flips_allowed && effect.change.is_finite();
     // What alone breaks the bound is not tried beside others.
     let choices: Vec<Vec<(Precision, Choice)>> = blocks
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn choose(
             let lowered = block.lowered.iter().filter_map(|lowered| {
                 let effect = lowered.effect.filter(holds)?;
                 let cost = lowered.cost;
-                let harm = effect.error.powi(2);
+                let harm = effect.change.powi(2);
                 Some((lowered.precision, Choice { cost, harm }))
             });
             std::iter::once((Precision::Fp32, float32))

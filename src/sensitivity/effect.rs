@@ -15,10 +15,10 @@ pub struct Effect {
     /// Root mean square of the logits' change over all crops, as a share of the standard deviation that the float32
     /// logits of a crop have: 0.01 moves them by a hundredth of what they differ among each other.
     #[serde(deserialize_with = "number_or_nan")]
-    pub error: f64,
+    pub change: f64,
     /// The largest change of a logit, as a share of the same.
     #[serde(deserialize_with = "number_or_nan")]
-    pub largest_error: f64,
+    pub largest_change: f64,
     /// Top-1 errors, where the images' classes are known.
     pub top1_errors: Option<usize>,
 }
@@ -32,17 +32,17 @@ impl Effect {
         }
     }
 
-    /// The order of harm: by flips, then by the error; what is no number is worse than any.
+    /// The order of harm: by flips, then by the change; what is no number is worse than any.
     pub fn compare(&self, other: &Self) -> Ordering {
-        let error = |effect: &Self| {
-            if effect.error.is_nan() {
+        let change = |effect: &Self| {
+            if effect.change.is_nan() {
                 f64::INFINITY
             } else {
-                effect.error
+                effect.change
             }
         };
-        let errors = || error(self).total_cmp(&error(other));
-        self.flips.cmp(&other.flips).then_with(errors)
+        let changes = || change(self).total_cmp(&change(other));
+        self.flips.cmp(&other.flips).then_with(changes)
     }
 }
 
@@ -97,8 +97,8 @@ impl Answers {
         let mean = squares / self.logits.len().max(1) as f64;
         Effect {
             flips,
-            error: mean.sqrt() / spread,
-            largest_error: if squares.is_nan() {
+            change: mean.sqrt() / spread,
+            largest_change: if squares.is_nan() {
                 f64::NAN
             } else {
                 largest / spread
@@ -159,31 +159,34 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_flips_are_those_counted_by_hand() {
+    fn changes_and_flips_are_those_counted_by_hand() {
         let reference = answers(array![[2.0, 0.0, -2.0], [0.0, 1.0, -1.0]]);
         assert_eq!(reference.top1, [Some(0), Some(1)]);
         let none = reference.effect(&reference, Some(&[0, 2]));
-        assert_eq!((none.flips, none.error, none.largest_error), (0, 0.0, 0.0));
+        assert_eq!(
+            (none.flips, none.change, none.largest_change),
+            (0, 0.0, 0.0)
+        );
         assert_eq!(none.top1_errors, Some(1));
         let other = answers(array![[2.0, 0.0, -2.0], [1.5, 1.0, -1.0]]);
         let effect = other.effect(&reference, None);
         // Variances of the rows: 8/3 and 2/3, so a spread of √(5/3); one change of 1.5 among six numbers.
         let spread = (5.0_f64 / 3.0).sqrt();
         assert_eq!(effect.flips, 1);
-        assert!((effect.error - (2.25_f64 / 6.0).sqrt() / spread).abs() < 1e-12);
-        assert!((effect.largest_error - 1.5 / spread).abs() < 1e-12);
+        assert!((effect.change - (2.25_f64 / 6.0).sqrt() / spread).abs() < 1e-12);
+        assert!((effect.largest_change - 1.5 / spread).abs() < 1e-12);
     }
 
     #[test]
-    fn what_is_no_number_flips_and_is_worse_than_any_error() {
+    fn what_is_no_number_flips_and_is_worse_than_any_change() {
         let reference = answers(array![[2.0, 0.0], [0.0, 1.0]]);
         for broken in [f32::NAN, f32::INFINITY] {
             let effect = answers(array![[2.0, broken], [0.0, 1.0]]).effect(&reference, None);
             assert_eq!(effect.flips, 1);
-            assert!(!effect.error.is_finite() && !effect.largest_error.is_finite());
+            assert!(!effect.change.is_finite() && !effect.largest_change.is_finite());
             let bad = Effect {
                 flips: 1,
-                error: 9.0,
+                change: 9.0,
                 ..Effect::default()
             };
             assert_eq!(effect.compare(&bad), Ordering::Greater);

@@ -34,10 +34,16 @@ pub enum SensitivityError {
     #[error(transparent)]
     Cut(#[from] CutError),
     /// A network whose answers are no classes.
-    #[error("the network of `{}` has no logits: expected one that tells classes", path.display())]
+    #[error("the network of `{}` has no logits of 2 classes or more: expected one that tells classes", path.display())]
     NoClasses {
         /// The file.
         path: PathBuf,
+    },
+    /// The plan that was chosen cannot be run on other images.
+    #[error("the plan cannot be run on the images it was not chosen with: {reason}")]
+    Refused {
+        /// What the runtime said.
+        reason: String,
     },
     /// The network in float32 has no answers.
     #[error("in float32, {images} of {of} images have logits that are NaN or infinite")]
@@ -95,14 +101,16 @@ impl SensitivityError {
             Self::Export(error) => error.hint(),
             Self::Runtime(error) => error.hint(),
             Self::Crop(error) => error.hint(),
-            Self::Plan { .. } | Self::Schema { .. } => Some(
-                "a plan holds: schema, network, variant, and a table [blocks] with lines such as stem = \"fp16\"".into(),
-            ),
+            Self::Plan { .. } | Self::Schema { .. } => Some(format!(
+                "a plan holds: schema = \"{}\", network, variant, and a table [blocks] with lines such as \"stem.0\" = \"fp16\", both in quotes",
+                super::plan::SCHEMA
+            )),
             Self::OtherNetwork { .. } => {
-                Some("`incept check MODEL.onnx --sensitivity` measures and writes one for any model".into())
+                Some("its `network` and `variant` have to be those that are exported".into())
             }
             Self::Read(_)
             | Self::Cut(_)
+            | Self::Refused { .. }
             | Self::NoClasses { .. }
             | Self::NotFinite { .. }
             | Self::Option { .. } => None,

@@ -150,7 +150,7 @@ mod tests {
         let open = |settings: &str| Journal::open(&path, &provenance, &settings).unwrap();
         let effect = Effect {
             flips: 3,
-            error: 0.1 + 0.2,
+            change: 0.1 + 0.2,
             ..Effect::default()
         };
         let mut journal = open("1 crop");

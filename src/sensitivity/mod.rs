@@ -19,12 +19,12 @@ mod variant;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use incept_exporters::onnx::{self, Batch, ExportOptions, Output, Precision, PrecisionOptions};
+use incept_exporters::onnx::{self, Output, Precision, PrecisionOptions};
 
 pub use effect::Effect;
 pub use error::SensitivityError;
 pub use plan::{Measured, PrecisionPlan};
-pub use report::{BlockSensitivity, Cost, Lowered, Sensitivity, Trial};
+pub use report::{BlockSensitivity, Cost, Lowered, Sensitivity, Trial, Unseen};
 
 use crate::parity::{ImageOptions, Opened, weights_of};
 use crate::provenance::Provenance;
@@ -32,7 +32,6 @@ use crate::runtime;
 use choose::choose;
 use journal::Journal;
 use report::rank;
-use run::Runner;
 use variant::Variants;
 
 /// What is measured, and what the plan may do.
@@ -42,6 +41,8 @@ pub struct SensitivityOptions {
     pub weights: Option<PathBuf>,
     /// The images. Of one with several crops the softmax is averaged.
     pub images: ImageOptions,
+    /// Image files, or folders of them, that the plan is run on once it is chosen.
+    pub unseen: Vec<PathBuf>,
     /// Runtime by name.
     pub runtime: String,
     /// Crops in a batch.
@@ -56,6 +57,9 @@ pub struct SensitivityOptions {
     pub journal: Option<PathBuf>,
 }
 
+/// Bytes of pixels that are held at most.
+const MOST_PIXELS: u64 = 2 << 30;
+
 /// Images that are looked at where nothing is said.
 pub const DEFAULT_COUNT: usize = 128;
 
@@ -69,6 +73,7 @@ impl SensitivityOptions {
                 count: DEFAULT_COUNT,
                 crops: "1".into(),
             },
+            unseen: vec![],
             runtime: runtime::DEFAULT[0].into(),
             batch: 8,
             precisions: vec![Precision::Fp16, Precision::Bf16, Precision::Int8],
@@ -91,7 +96,7 @@ pub fn sensitivity(
     check(options)?;
     let opened = Opened::read(model)?;
     let net = &opened.net;
-    if net.id(Output::Logits.name()).is_none() {
+    if net.id(Output::Logits.name()).is_none() || net.options().classes < 2 {
         return Err(SensitivityError::NoClasses { path: model.into() });
     }
     let mut provenance = Provenance::of_this_run();
@@ -104,28 +109,20 @@ pub fn sensitivity(
     provenance.runtimes.push(title.clone());
 
     progress("decoding the images");
-    let pictures = opened.pictures(&options.images, &mut provenance, &mut notes)?;
-    let images = &pictures.cropped;
-    let mut variants = Variants {
-        net,
-        weights: &weights,
-        export: ExportOptions {
-            batch: Batch::Dynamic,
-            batch_norm: opened.network.batch_norm,
-            ..ExportOptions::default()
-        },
-        runner: Runner {
-            runtime,
-            images,
-            batch: options.batch,
-            scaling: onnx::Scaling::of(net),
-        },
-        offset: pictures.offset,
-        labels: pictures.labels,
-        reference: None,
-        journal: None,
-        known: vec![],
+    let pictures = opened.pictures(&options.images, MOST_PIXELS, &mut provenance, &mut notes)?;
+    let unseen = match &options.unseen[..] {
+        [] => None,
+        paths => {
+            let unseen = ImageOptions {
+                paths: paths.to_vec(),
+                count: usize::MAX,
+                crops: options.images.crops.clone(),
+            };
+            Some(opened.pictures(&unseen, MOST_PIXELS, &mut provenance, &mut notes)?)
+        }
     };
+    let of_pictures = |pictures| Variants::new(&opened, &weights, runtime, options.batch, pictures);
+    let mut variants = of_pictures(&pictures);
     let mut known_runs = 0;
     if let Some(path) = &options.journal {
         let settings = (&options.images.crops, options.batch);
@@ -135,11 +132,6 @@ pub fn sensitivity(
     }
     progress("running the network in float32");
     variants.set_reference()?;
-    if let Some(class) = variants.only_class() {
-        notes.push(format!(
-            "all images have the same most probable class in float32, {class}: that none changes it says little"
-        ));
-    }
 
     let mut precisions = options.precisions.clone();
     precisions.sort_unstable();
@@ -181,9 +173,23 @@ pub fn sensitivity(
 
     // Plans are run whole.
     variants.known = vec![];
-    let count = images.images();
+    let count = pictures.cropped.images();
     let flips_allowed = (options.max_flips * count as f64 + 1e-9).floor() as usize;
     let (trials, plan) = choose(&mut variants, &measured, flips_allowed, progress)?;
+    let unseen = match &unseen {
+        Some(pictures) => {
+            progress("running the plan on the images it was not chosen with");
+            let mut variants = of_pictures(pictures);
+            variants.set_reference()?;
+            let effect = variants.effect(&plan.blocks)?;
+            Some(Unseen {
+                images: pictures.cropped.images(),
+                top1_errors: variants.top1_errors(),
+                effect: effect.map_err(|reason| SensitivityError::Refused { reason })?,
+            })
+        }
+        None => None,
+    };
     Ok(Sensitivity {
         schema: "incept.sensitivity/1".into(),
         provenance,
@@ -191,14 +197,18 @@ pub fn sensitivity(
         variant: net.variant().into(),
         runtime: title,
         images: count,
-        crops: images.crops.len(),
+        crops: pictures.cropped.crops.len(),
         top1_errors: variants.top1_errors(),
+        only_class: variants.only_class(),
+        weights_sha256: weights.sha256(),
         cost: options.cost,
         cost_in_float32: measured.iter().map(|block| block.cost).sum(),
+        max_flips: options.max_flips,
         flips_allowed,
         blocks: measured,
         trials,
         plan,
+        unseen,
         notes,
         known_runs,
     })

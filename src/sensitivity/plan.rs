@@ -20,20 +20,22 @@ pub(super) const SCHEMA: &str = "incept.precision-plan/1";
 pub struct Measured {
     /// The runtime, and the device.
     pub runtime: String,
+    /// SHA-256 of the weights it was measured with.
+    pub weights_sha256: String,
     /// Images it was run on.
     pub images: usize,
     /// How many of them might change their most probable class.
     pub flips_allowed: usize,
     /// How many do.
     pub flips: usize,
-    /// See [`Effect::error`](super::Effect::error).
-    pub error: f64,
+    /// See [`Effect::change`](super::Effect::change).
+    pub change: f64,
+    /// What cost is.
+    pub cost_of: Cost,
     /// What the plan costs.
     pub cost: u64,
     /// What float32 costs.
     pub cost_in_float32: u64,
-    /// What cost is.
-    pub of: Cost,
 }
 
 /// A plan. Blocks that it does not name have `precision`.
@@ -64,15 +66,17 @@ impl PrecisionPlan {
     /// [`SensitivityError`] for a file that cannot be read or is no plan.
     pub fn read(path: &Path) -> Result<Self, SensitivityError> {
         let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
-        let plan: Self = toml::from_str(&text).map_err(|source| SensitivityError::Plan {
+        let malformed = |source| SensitivityError::Plan {
             path: path.into(),
             source: Box::new(source),
-        })?;
-        match plan.schema == SCHEMA {
-            true => Ok(plan),
-            false => Err(SensitivityError::Schema {
+        };
+        // Another schema may have other fields.
+        let table: toml::Table = toml::from_str(&text).map_err(malformed)?;
+        match table.get("schema").and_then(toml::Value::as_str) {
+            Some(SCHEMA) => toml::from_str(&text).map_err(malformed),
+            found => Err(SensitivityError::Schema {
                 path: path.into(),
-                found: plan.schema,
+                found: found.unwrap_or("none").into(),
             }),
         }
     }
@@ -87,12 +91,12 @@ impl PrecisionPlan {
         Ok(())
     }
 
-    /// The plan as TOML, with a line that says how it is used.
+    /// The plan as TOML, with a line that says what it is for.
     pub fn to_toml(&self) -> String {
         // Every field has a TOML form: numbers and words, then tables of them.
         let table = toml::to_string(self).unwrap_or_default();
         format!(
-            "# incept export {} --variant {} --precision-plan FILE\n{table}",
+            "# For `incept export {} --variant {}`: --precision-plan with this file.\n{table}",
             self.network, self.variant
         )
     }

@@ -65,6 +65,17 @@ pub struct Trial {
     pub effect: Option<Effect>,
 }
 
+/// A plan on images that it was not chosen with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// Images looked at.
+    pub images: usize,
+    /// Top-1 errors in float32, where the images' classes are the network's.
+    pub top1_errors: Option<usize>,
+    /// What the plan does to the answers.
+    pub effect: Effect,
+}
+
 /// The whole measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sensitivity {
@@ -84,11 +95,17 @@ pub struct Sensitivity {
     pub crops: usize,
     /// Top-1 errors in float32, where the images' classes are the network's.
     pub top1_errors: Option<usize>,
+    /// The most probable class in float32, where it is the same of all images: then no flip says little.
+    pub only_class: Option<usize>,
+    /// SHA-256 of the weights.
+    pub weights_sha256: String,
     /// What cost is.
     pub cost: Cost,
     /// What all blocks cost in float32.
     pub cost_in_float32: u64,
-    /// Images that may change their most probable class.
+    /// Images that may change their most probable class, as a share of all,
+    pub max_flips: f64,
+    /// and as a number.
     pub flips_allowed: usize,
     /// Every block, in the network's order.
     pub blocks: Vec<BlockSensitivity>,
@@ -96,6 +113,8 @@ pub struct Sensitivity {
     pub trials: Vec<Trial>,
     /// The cheapest that keeps the bound.
     pub plan: Trial,
+    /// The plan on images that it was not chosen with.
+    pub unseen: Option<Unseen>,
     /// What is to be said besides.
     pub notes: Vec<String>,
     /// Runs that were known from the journal of an interrupted measurement; what is told is the same without them.
@@ -114,15 +133,24 @@ impl Sensitivity {
             precision: Precision::Fp32,
             measured: Some(Measured {
                 runtime: self.runtime.clone(),
+                weights_sha256: self.weights_sha256.clone(),
                 images: self.images,
                 flips_allowed: self.flips_allowed,
                 flips: effect.flips,
-                error: effect.error,
+                change: effect.change,
                 cost: self.plan.cost,
                 cost_in_float32: self.cost_in_float32,
-                of: self.cost,
+                cost_of: self.cost,
             }),
-            blocks: self.plan.blocks.clone(),
+            // All of them, also those that stay as they are.
+            blocks: self
+                .blocks
+                .iter()
+                .map(|block| {
+                    let lowered = self.plan.blocks.get(&block.block).copied();
+                    (block.block.clone(), lowered.unwrap_or_default())
+                })
+                .collect(),
         }
     }
 }

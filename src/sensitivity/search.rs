@@ -23,7 +23,8 @@ const BEYOND: f64 = 2.0;
 /// Steps that harm is counted in where the cheapest plan is computed.
 const STEPS: usize = 2000;
 
-/// Chooses for each block one of its choices, the first of which does no harm and is the most that a block may cost.
+/// Chooses for each block one of its choices, the first of which does no harm and is the most that a block may cost. Harms
+/// are finite numbers.
 /// `holds` runs a plan and tells whether it keeps the bound; the plan of first choices does, and is not run.
 ///
 /// # Errors
@@ -47,7 +48,12 @@ pub(super) fn search<E>(
     if run(&best)? {
         return Ok(best);
     }
-    best = cheapest(choices, 0.0);
+    best = vec![0; choices.len()];
+    // What changes nothing by itself is lowered first.
+    let harmless = cheapest(choices, 0.0);
+    if run(&harmless)? {
+        best = harmless;
+    }
     let least = choices
         .iter()
         .flatten()
@@ -281,6 +287,41 @@ mod tests {
         assert_eq!(none, Ok(vec![0; 5]));
         assert_eq!(search(&choices, |_| Err("stopped")), Err("stopped"));
         assert_eq!(search(&[], |_| Ok::<_, Infallible>(true)), Ok(vec![]));
+    }
+
+    /// Choices that do no harm by themselves and break the bound together; every plan that is chosen was run.
+    #[test]
+    fn what_does_no_harm_alone_is_run_before_it_is_taken() {
+        let free = |cost| {
+            vec![
+                Choice { cost, harm: 0.0 },
+                Choice {
+                    cost: cost / 2,
+                    harm: 0.0,
+                },
+            ]
+        };
+        let some = vec![Choice { cost: 8, harm: 0.0 }, Choice { cost: 4, harm: 1.0 }];
+        for choices in [vec![free(8), free(6)], vec![free(8), some.clone(), some]] {
+            // At most one block may be lowered.
+            let holds = |plan: &[usize]| plan.iter().filter(|&&place| place > 0).count() <= 1;
+            let mut held = vec![vec![0; choices.len()]];
+            let found = search(&choices, |plan| {
+                if holds(plan) {
+                    held.push(plan.to_vec());
+                }
+                Ok::<_, Infallible>(holds(plan))
+            });
+            let Ok(found) = found;
+            assert!(
+                held.contains(&found),
+                "{found:?} was not run, or does not hold"
+            );
+            assert_eq!(
+                cost(&choices, &found),
+                cost(&choices, &vec![0; choices.len()]) - 4.0
+            );
+        }
     }
 
     #[test]

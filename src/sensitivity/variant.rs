@@ -2,7 +2,7 @@
 
 use incept_exporters::net::{Net, NodeId, Op};
 use incept_exporters::onnx::{
-    self, ExportError, ExportOptions, INPUT_NAME, Output, PrecisionOptions,
+    self, ExportError, ExportOptions, INPUT_NAME, Output, PrecisionOptions, Scaling,
 };
 use incept_exporters::weights::Weights;
 use ndarray::Ix2;
@@ -11,7 +11,8 @@ use super::SensitivityError;
 use super::effect::Answers;
 use super::journal::{Blocks, Journal, Measured};
 use super::run::{Known, Runner};
-use crate::runtime::RuntimeError;
+use crate::parity::{Opened, Pictures};
+use crate::runtime::{Runtime, RuntimeError};
 
 /// Bytes of values that are kept between two blocks.
 const MOST_KNOWN: usize = 1 << 30;
@@ -34,7 +35,36 @@ pub(super) struct Variants<'a> {
     pub(super) known: Known,
 }
 
-impl Variants<'_> {
+impl<'a> Variants<'a> {
+    /// The variants of a model's network on these images.
+    pub(super) fn new(
+        opened: &'a Opened,
+        weights: &'a Weights,
+        runtime: &'static dyn Runtime,
+        batch: usize,
+        pictures: &'a Pictures,
+    ) -> Self {
+        Self {
+            net: &opened.net,
+            weights,
+            export: ExportOptions {
+                batch_norm: opened.network.batch_norm,
+                ..ExportOptions::default()
+            },
+            runner: Runner {
+                runtime,
+                images: &pictures.cropped,
+                batch,
+                scaling: Scaling::of(&opened.net),
+            },
+            offset: pictures.offset,
+            labels: pictures.labels.clone(),
+            reference: None,
+            journal: None,
+            known: vec![],
+        }
+    }
+
     /// The options that a variant is exported with.
     pub(super) fn options(&self, precision: PrecisionOptions) -> ExportOptions {
         ExportOptions {
@@ -163,6 +193,8 @@ impl Variants<'_> {
     fn export(&self, blocks: &Blocks) -> Result<Result<Vec<u8>, RuntimeError>, SensitivityError> {
         let precision = PrecisionOptions {
             blocks: blocks.clone(),
+            // Runtimes on a processor keep more bits than float16 has, each in other places.
+            emulated_float16: true,
             ..PrecisionOptions::default()
         };
         match onnx::to_bytes(self.net, self.weights, &self.options(precision)) {

@@ -21,6 +21,8 @@ use crate::exporters::weights::Weights;
 pub struct Rounding {
     /// Of the values that a layer is given.
     pub given: f64,
+    /// Of what these are rounded to before anything is computed; 0 where they are not.
+    pub rounded: f64,
     /// Of the stored weights beside the reference's: 0 where they are the same numbers.
     pub weights: f64,
     /// Of sums.
@@ -38,12 +40,18 @@ impl Rounding {
     /// float32 throughout, with the reference's weights.
     pub const FLOAT32: Self = Self {
         given: 1.0,
+        rounded: 0.0,
         weights: 0.0,
         sums: 1.0,
         values: 1.0,
         smallest: 0.0,
         int8: false,
     };
+
+    /// The square of the unit roundoff of values as a layer that is computed by itself computes with them.
+    fn of_given(&self) -> f64 {
+        self.given.powi(2) + self.rounded.powi(2)
+    }
 }
 
 /// The unit of a standard deviation: float32's unit roundoff.
@@ -179,13 +187,20 @@ impl Oracle {
         let before = inputs
             .iter()
             .map(|input| {
-                let isolated = match input.given {
-                    true => squared(&input.traced.value)?
-                        .f_add_scalar(rounding.smallest.powi(2))?
-                        .f_mul_scalar(rounding.given.powi(2) / 3.0)?,
-                    false => input.traced.isolated.shallow_clone(),
+                let [isolated, accumulated] = match input.given {
+                    true => {
+                        let squares = squared(&input.traced.value)?
+                            .f_add_scalar(rounding.smallest.powi(2))?;
+                        let rounded = squares.f_mul_scalar(rounding.rounded.powi(2) / 3.0)?;
+                        [
+                            squares.f_mul_scalar(rounding.of_given() / 3.0)?,
+                            input.traced.accumulated.f_add(&rounded)?,
+                        ]
+                    }
+                    false => [&input.traced.isolated, &input.traced.accumulated]
+                        .map(Tensor::shallow_clone),
                 };
-                Tensor::f_cat(&[&isolated, &input.traced.accumulated], 0)
+                Tensor::f_cat(&[&isolated, &accumulated], 0)
             })
             .collect::<Result<Vec<_>, TchError>>()?;
         let given = inputs.first().is_some_and(|input| input.given);
@@ -375,7 +390,7 @@ impl Oracle {
         let passed = sums.f_narrow(0, images, 2 * images - from)?;
         let passed = match given {
             true => {
-                let isolated = products.f_mul_scalar(rounding.given.powi(2) / 3.0)?;
+                let isolated = products.f_mul_scalar(rounding.of_given() / 3.0)?;
                 Tensor::f_cat(&[&isolated, &passed], 0)?
             }
             false => passed,

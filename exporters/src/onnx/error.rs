@@ -95,6 +95,8 @@ pub enum ExportError {
         found: String,
         /// The nearest that it has.
         nearest: Option<String>,
+        /// All that it has.
+        blocks: Vec<String>,
     },
     /// Names of classes that are too few or too many.
     #[error("{found} names of classes: expected {expected}")]
@@ -167,11 +169,12 @@ impl ExportError {
             Self::OpsetTooOld { needed, .. } => {
                 Some(format!("leave --opset out, or give {needed} or more"))
             }
-            Self::MissingLayer { nearest: Some(name), .. }
-            | Self::MissingBlock { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
-            Self::MissingBlock { .. } => Some(
-                "a block is what stands before the first `/` of a layer's name, as `inception_a.0`: `incept inspect` lists tensors".into(),
-            ),
+            Self::MissingLayer { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::MissingBlock { nearest, blocks, .. } => Some(format!(
+                "{}its blocks are {}",
+                nearest.as_ref().map_or_else(String::new, |name| format!("did you mean `{name}`? ")),
+                blocks.join(", ")
+            )),
             Self::MissingLayer { .. } => Some(
                 "names are `<stage>.<index>/<branch>/<layer>`; in a pattern `*` stands for anything, `/` included".into(),
             ),

@@ -120,6 +120,9 @@ pub struct PrecisionOptions {
     pub half_inputs_outputs: bool,
     /// In bf16, operators on bfloat16 itself, rather than on float32 values rounded to bfloat16.
     pub native_bfloat16: bool,
+    /// In fp16, operators on float32 values rounded to float16, as in bf16, rather than on float16 itself: then the file is
+    /// computed as by an accelerator in every runtime, also in one that keeps more bits than the file says.
+    pub emulated_float16: bool,
     /// Numbers beyond the largest are stored as the largest, and counted; otherwise they are an error.
     pub allow_clamp: bool,
 }
@@ -174,7 +177,8 @@ impl PrecisionOptions {
             return Err(ExportError::MissingBlock {
                 network: format!("{} ({})", net.name(), net.variant()),
                 found: name.clone(),
-                nearest: nearest(name, blocks).map(str::to_owned),
+                nearest: nearest(name, blocks.iter().copied()).map(str::to_owned),
+                blocks: blocks.iter().map(|block| (*block).to_owned()).collect(),
             });
         }
         let (needed, what) = self.oldest_opset(batch_norm);
@@ -239,9 +243,13 @@ impl TensorRounding {
         }
     }
 
-    /// Whether more was lost than the last bits.
+    /// Whether more was lost than the last bits. That a small weight becomes 0 is what whole numbers of 8 bits are like.
     pub fn lost(&self) -> bool {
-        self.clamped + self.underflows + self.subnormals > 0
+        let underflows = match self.precision {
+            Precision::Int8 => 0,
+            _ => self.underflows,
+        };
+        self.clamped + underflows + self.subnormals > 0
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn of(report: &ParityReport, layers: bool) -> String {
         .filter(|runtime| !runtime.layers.is_empty())
     {
         text += &format!(
-            "\nlayers in {}, in parts of what rounding explains (up to 1 is rounding), {} {}:\n",
+            "\nlayers in {}, in parts of what rounding explains (isolated: up to 1 is rounding, and decides), {} {}:\n",
             runtime.runtime,
             report.images[0],
             if report.images[0] == 1 {

@@ -83,14 +83,19 @@ fn each_block_has_its_own_precision() {
         let layer = layer(&planned, name);
         (layer.given, layer.weights, layer.values, layer.int8)
     };
+    let rounded = |name: &str| layer(&planned, name).rounded;
     assert_eq!(of("stem.0/conv_3x3/batch_norm"), (1.0, 1.0, 1.0, false));
     assert_eq!(of("stem.1/conv_3x3/batch_norm"), (1.0, 1.0, 1.0, true));
     assert_eq!(of("stem.1/conv_3x3/relu"), (1.0, 1.0, 1.0, false));
     // A layer that rounds what it is given.
     assert_eq!(
         of("stem.2/conv_3x3/batch_norm"),
-        (8192.0, 8192.0, 8192.0, false)
+        (1.0, 8192.0, 8192.0, false)
     );
+    assert_eq!(rounded("stem.2/conv_3x3/batch_norm"), 8192.0);
+    assert_eq!(rounded("stem.2/conv_3x3/relu"), 0.0);
+    // To float32 is no rounding.
+    assert_eq!(rounded("stem.3/branch_1/conv_3x3/batch_norm"), 0.0);
 }
 
 #[test]

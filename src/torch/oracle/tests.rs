@@ -117,6 +117,7 @@ fn over_measured(rounding: &Rounding, change: impl Fn(f64, f64, f64) -> f64) -> 
 
 const EXACT: Rounding = Rounding {
     given: 0.0,
+    rounded: 0.0,
     weights: 0.0,
     sums: 0.0,
     values: 0.0,

@@ -83,7 +83,7 @@ pub(in crate::onnx) fn convert(
     }
     for node in nodes {
         let precision = options.of_block(block_of(&node.name));
-        let computed = Computed::of(precision, options.native_bfloat16);
+        let computed = Computed::of(precision, options);
         pass.node(node, &computed);
     }
     graph.node = pass.nodes;
@@ -136,12 +136,16 @@ struct Computed {
 }
 
 impl Computed {
-    fn of(precision: Precision, native_bfloat16: bool) -> Self {
+    fn of(precision: Precision, options: &PrecisionOptions) -> Self {
         Self {
             half: precision
                 .is_half()
                 .then(|| number_of(precision.element_type())),
-            emulated: precision == Precision::Bf16 && !native_bfloat16,
+            emulated: match precision {
+                Precision::Fp16 => options.emulated_float16,
+                Precision::Bf16 => !options.native_bfloat16,
+                Precision::Fp32 | Precision::Int8 => false,
+            },
             int8: precision == Precision::Int8,
         }
     }
