@@ -128,6 +128,7 @@ pub fn check(
     Ok(ParityReport {
         schema: "incept.check/2".into(),
         provenance,
+        model: subject.model.path.display().to_string(),
         network: subject.net.name().into(),
         variant: subject.net.variant().into(),
         reference,

@@ -157,6 +157,9 @@ pub struct ParityReport {
     pub schema: String,
     /// Where it comes from.
     pub provenance: Provenance,
+    /// The model's file.
+    #[serde(default)]
+    pub model: String,
     /// The network's name.
     pub network: String,
     /// Its variant.

@@ -9,6 +9,10 @@ use crate::parity::{
     Verdict,
 };
 
+/// What the histograms show.
+const LARGEST: &str =
+    "The largest errors, in standard deviations of rounding, on a logarithmic axis";
+
 /// Layers whose histograms are shown.
 const WORST: usize = 6;
 
@@ -16,6 +20,8 @@ const WORST: usize = 6;
 #[derive(Debug, Serialize)]
 pub(super) struct Page {
     title: String,
+    /// The model's file.
+    model: String,
     version: String,
     holds: bool,
     headline: String,
@@ -94,12 +100,13 @@ impl Page {
             (0.001, "a thousandth"),
             (0.1, "a tenth"),
             (1.0, "all that rounding explains"),
-            (3.0, "3 times"),
+            (3.0, "3 times as much"),
             (1e2, "100 times"),
             (1e4, "10,000 times and more"),
         ];
         Self {
             title: format!("Parity of {} ({})", report.network, report.variant),
+            model: report.model.clone(),
             version: report.provenance.version.clone(),
             holds: report.holds,
             headline: headline(report),
@@ -290,13 +297,13 @@ impl Section {
             sentence: format!(
                 "Each layer is two boxes: above, its error when it is given the reference's values (isolated); below, when it \
                  is given what the runtime computed before it (accumulated). The colour is the largest error of {} as a part \
-                 of what rounding explains.",
+                 of what rounding explains. The isolated error decides; the accumulated one does at the outputs.",
                 counted(images, "image"),
             ),
             blocks: blocks(&runtime.layers),
             worst_title: match failing {
-                0 => "The largest errors".into(),
-                _ => format!("The largest errors; {} fail", counted(failing, "layer")),
+                0 => LARGEST.into(),
+                _ => format!("{LARGEST}; {} fail", counted(failing, "layer")),
             },
             histograms: worst.iter().filter_map(|layer| histogram(layer)).collect(),
             worst: layers("The largest isolated errors", &worst),

@@ -78,6 +78,7 @@ fn parity(name: &str) -> ParityReport {
     ParityReport {
         schema: "incept.check/2".into(),
         provenance: provenance(&[&format!("demo/{name}/{name}.onnx")]),
+        model: "model.onnx".into(),
         network: name.into(),
         variant: "paper".into(),
         reference: "libtorch, float64, CPU, from the same description and weights".into(),
