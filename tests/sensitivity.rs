@@ -134,6 +134,8 @@ fn a_plan_keeps_its_bound_and_is_the_cheapest_that_was_run() {
             "40",
         ]);
         command.args(["--plan", &plan, "--json", "-"]);
+        let unseen = data.with_file_name("val");
+        command.arg("--unseen-images").arg(&unseen);
         let said: Said = command.output().unwrap().into();
         let report: Value = serde_json::from_str(&said.code(0).stdout).unwrap();
         assert_eq!(report["schema"], "incept.sensitivity/1");
@@ -170,6 +172,22 @@ fn a_plan_keeps_its_bound_and_is_the_cheapest_that_was_run() {
         let effect = &report["plan"]["effect"];
         assert_eq!(number(&effect["flips"]), flips, "{what}");
         assert!(flips <= allowed, "{what}: {flips}");
+
+        let (before, after) = (
+            top1(model.as_ref(), &unseen),
+            top1(planned.as_ref(), &unseen),
+        );
+        let flips_unseen = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after);
+        let said = &report["unseen"];
+        assert_eq!(number(&said["images"]), before.len() as u64, "{what}");
+        assert_eq!(
+            number(&said["effect"]["flips"]),
+            flips_unseen.count() as u64,
+            "{what}"
+        );
 
         let blocks = report["plan"]["blocks"].as_object().unwrap();
         lowered += blocks.len();

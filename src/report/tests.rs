@@ -6,7 +6,8 @@ use paper::{PaperTable, TABLE_2, TABLE_3, TABLE_4, TABLE_5};
 
 /// A page's text as a reader sees it.
 fn seen(html: &str) -> String {
-    let body = &html[html.find("<body>").unwrap()..];
+    // A place where a name may be broken is none that is seen.
+    let body = html[html.find("<body>").unwrap()..].replace("<wbr>", "");
     let mut text = String::new();
     let mut within_tag = false;
     for letter in body.chars() {
