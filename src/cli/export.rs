@@ -139,7 +139,7 @@ impl PrecisionArguments {
             if given && !fits {
                 let (place, fix) = match &self.precision_plan {
                     Some(plan) => (
-                        plan.display().to_string(),
+                        format!("{} with precision", plan.display()),
                         format!("leave {flag} out, or write `precision = \"fp16\"` into the plan"),
                     ),
                     None => (
