@@ -10,12 +10,24 @@ use super::trace::BRIEF;
 use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Optimization, Runtime, Session};
 
 /// What is varied, in the order of [`Differences`].
-const VARIED: [&str; 4] = [
+const VARIED: [&str; 6] = [
     "nothing: the same run again",
     "one thread for all",
     "no optimisation of the graph for all",
+    "basic optimisation only",
+    "extended optimisation only",
     "one image alone for several",
 ];
+
+/// The levels of optimisation, in the order of [`VARIED`], and the place of the first.
+const LEVELS: (usize, [Optimization; 3]) = (
+    2,
+    [
+        Optimization::None,
+        Optimization::Basic,
+        Optimization::Extended,
+    ],
+);
 
 /// The differences of all layers so far.
 #[derive(Debug, Clone, Default)]
@@ -54,28 +66,27 @@ impl Differences {
         alone: bool,
     ) -> Result<f64, ParityError> {
         let images = run.found.len_of(Axis(0));
-        let mut found = [None, None, None, None];
+        let mut found = [None; VARIED.len()];
         found[0] = Some(difference(run, session.run_named(run.given)?));
         let runtime = run.runtime;
+        let again = |options| -> Result<Option<f64>, ParityError> {
+            let mut session = runtime.load(&cut(images)?.model, options)?;
+            Ok(Some(difference(run, session.run_named(run.given)?)))
+        };
         if runtime.honours_threads() {
-            let options = LoadOptions {
+            found[1] = again(LoadOptions {
                 threads: Some(1),
                 ..BRIEF
-            };
-            let outputs = runtime
-                .load(&cut(images)?.model, options)?
-                .run_named(run.given)?;
-            found[1] = Some(difference(run, outputs));
+            })?;
         }
-        if runtime.honours_optimization() {
-            let options = LoadOptions {
-                optimization: Optimization::None,
-                ..BRIEF
-            };
-            let outputs = runtime
-                .load(&cut(images)?.model, options)?
-                .run_named(run.given)?;
-            found[2] = Some(difference(run, outputs));
+        let (first, levels) = LEVELS;
+        for (place, optimization) in levels.into_iter().enumerate() {
+            if runtime.optimizations().contains(&optimization) {
+                found[first + place] = again(LoadOptions {
+                    optimization,
+                    ..BRIEF
+                })?;
+            }
         }
         if alone && images > 1 {
             let first = run.given.iter();
@@ -84,7 +95,7 @@ impl Differences {
                 .collect();
             let mut session = runtime.load(&cut(1)?.model, BRIEF)?;
             let outputs = session.run_named(&first)?;
-            found[3] = Some(difference(run, outputs));
+            found[VARIED.len() - 1] = Some(difference(run, outputs));
         }
         let range = run
             .found

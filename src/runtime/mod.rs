@@ -48,6 +48,10 @@ pub enum Optimization {
     /// As far as it can: its default.
     #[default]
     All,
+    /// ONNX Runtime's extended level: fusions of nodes too, but no other layout of values.
+    Extended,
+    /// ONNX Runtime's basic level: only what leaves the operators as they are.
+    Basic,
     /// Not at all.
     None,
 }
@@ -83,9 +87,9 @@ pub trait Runtime: Sync {
         false
     }
 
-    /// Whether it takes [`LoadOptions::optimization`] into account.
-    fn honours_optimization(&self) -> bool {
-        false
+    /// The values of [`LoadOptions::optimization`] that it takes into account, besides its default.
+    fn optimizations(&self) -> &'static [Optimization] {
+        &[]
     }
 
     /// Loads a model from the bytes of its file.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use incept_exporters::onnx::{Parts, Scaling};
+use incept_exporters::onnx::{Bytes, Parts, Scaling};
 use ndarray::{ArrayD, Axis, Slice};
 
 use super::SensitivityError;
@@ -39,11 +39,11 @@ impl Runner<'_> {
     /// As [`Runner::run`], and for values that the model does not have.
     pub(super) fn run_behind(
         &self,
-        model: Vec<u8>,
+        model: &Bytes,
         outputs: &[&str],
         known: &Known,
     ) -> Result<Outputs, SensitivityError> {
-        let parts = Parts::read(&model.into())?;
+        let parts = Parts::read(model)?;
         let is_known = |value: &str| known.iter().any(|(name, _)| name == value);
         let cut = parts.cut(outputs, is_known, |_| None)?;
         let inputs: Vec<&str> = cut.inputs.iter().map(|input| input.name.as_str()).collect();

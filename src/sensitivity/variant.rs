@@ -2,7 +2,7 @@
 
 use incept_exporters::net::{Net, NodeId, Op};
 use incept_exporters::onnx::{
-    self, ExportError, ExportOptions, INPUT_NAME, Output, PrecisionOptions, Scaling,
+    self, Bytes, ExportError, ExportOptions, INPUT_NAME, Output, PrecisionOptions, Scaling,
 };
 use incept_exporters::weights::Weights;
 use ndarray::Ix2;
@@ -125,7 +125,10 @@ impl<'a> Variants<'a> {
             return Ok(());
         };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.known = self.runner.run_behind(model, &names, &self.known)??;
+        // A runtime that refuses parts of a network is given more of it.
+        if let Ok(known) = self.runner.run_behind(&model, &names, &self.known)? {
+            self.known = known;
+        }
         Ok(())
     }
 
@@ -190,7 +193,7 @@ impl<'a> Variants<'a> {
     }
 
     /// The variant's file, or why there is none.
-    fn export(&self, blocks: &Blocks) -> Result<Result<Vec<u8>, RuntimeError>, SensitivityError> {
+    fn export(&self, blocks: &Blocks) -> Result<Result<Bytes, RuntimeError>, SensitivityError> {
         let precision = PrecisionOptions {
             blocks: blocks.clone(),
             // Runtimes on a processor keep more bits than float16 has, each in other places.
@@ -198,7 +201,7 @@ impl<'a> Variants<'a> {
             ..PrecisionOptions::default()
         };
         match onnx::to_bytes(self.net, self.weights, &self.options(precision)) {
-            Ok(model) => Ok(Ok(model)),
+            Ok(model) => Ok(Ok(model.into())),
             Err(error @ ExportError::Overflow { .. }) => Ok(Err(RuntimeError::Load {
                 runtime: self.runner.runtime.name(),
                 reason: error.to_string().lines().next().unwrap_or_default().into(),
@@ -213,13 +216,16 @@ impl<'a> Variants<'a> {
             Err(refused) => return Ok(Err(refused)),
         };
         let logits = Output::Logits.name();
-        let outputs = match self.known.is_empty() {
-            true => self.runner.run(&model)?,
-            false => self.runner.run_behind(model, &[logits], &self.known)?,
+        let behind = match self.known.is_empty() {
+            true => None,
+            false => self.runner.run_behind(&model, &[logits], &self.known)?.ok(),
         };
-        let outputs = match outputs {
-            Ok(outputs) => outputs,
-            Err(refused) => return Ok(Err(refused)),
+        let outputs = match behind {
+            Some(outputs) => outputs,
+            None => match self.runner.run(&model)? {
+                Ok(outputs) => outputs,
+                Err(refused) => return Ok(Err(refused)),
+            },
         };
         let found = outputs.into_iter().find(|(name, _)| name == logits);
         let found = found.and_then(|(_, found)| found.into_dimensionality::<Ix2>().ok());

@@ -72,9 +72,15 @@ impl Ort {
                 .with_intra_op_spinning(false)
                 .map_err(|e| failed(e.to_string()))?;
         }
-        if options.optimization == Optimization::None {
+        let level = match options.optimization {
+            Optimization::All => None,
+            Optimization::Extended => Some(GraphOptimizationLevel::Level2),
+            Optimization::Basic => Some(GraphOptimizationLevel::Level1),
+            Optimization::None => Some(GraphOptimizationLevel::Disable),
+        };
+        if let Some(level) = level {
             builder = builder
-                .with_optimization_level(GraphOptimizationLevel::Disable)
+                .with_optimization_level(level)
                 .map_err(|e| failed(e.to_string()))?;
         }
         if let Some(prefix) = recording.prefix() {
@@ -108,8 +114,12 @@ impl Runtime for Ort {
         matches!(self.provider, Provider::Cpu)
     }
 
-    fn honours_optimization(&self) -> bool {
-        true
+    fn optimizations(&self) -> &'static [Optimization] {
+        &[
+            Optimization::None,
+            Optimization::Basic,
+            Optimization::Extended,
+        ]
     }
 
     fn load(&self, model: &[u8], options: LoadOptions) -> Result<Box<dyn Session>, RuntimeError> {

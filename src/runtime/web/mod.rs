@@ -70,6 +70,8 @@ impl Runtime for Web {
         let installed = Installed::find()?;
         let optimization = match options.optimization {
             Optimization::All => "all",
+            Optimization::Extended => "extended",
+            Optimization::Basic => "basic",
             Optimization::None => "disabled",
         };
         let answer = Browser::with(&installed, |browser| {
