@@ -23,6 +23,7 @@ fn images() -> ArrayD<f32> {
 const RECORDED: LoadOptions = LoadOptions {
     threads: None,
     optimization: runtime::Optimization::All,
+    tf32: false,
     placement: true,
     brief: false,
 };

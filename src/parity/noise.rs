@@ -10,12 +10,13 @@ use super::trace::BRIEF;
 use crate::runtime::{InputTensor, LoadOptions, NamedOutput, Optimization, Runtime, Session};
 
 /// What is varied, in the order of [`Differences`].
-const VARIED: [&str; 6] = [
+const VARIED: [&str; 7] = [
     "nothing: the same run again",
     "one thread for all",
     "no optimisation of the graph for all",
     "basic optimisation only",
     "extended optimisation only",
+    "TF32 for float32",
     "one image alone for several",
 ];
 
@@ -87,6 +88,12 @@ impl Differences {
                     ..BRIEF
                 })?;
             }
+        }
+        if runtime.honours_tf32() {
+            found[VARIED.len() - 2] = again(LoadOptions {
+                tf32: true,
+                ..BRIEF
+            })?;
         }
         if alone && images > 1 {
             let first = run.given.iter();

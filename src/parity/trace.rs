@@ -37,6 +37,7 @@ pub(super) const BRIEF: LoadOptions = LoadOptions {
     threads: None,
     optimization: Optimization::All,
     brief: true,
+    tf32: false,
     placement: false,
 };
 
@@ -419,7 +420,9 @@ impl Trace<'_> {
         let (held, working) = self.bytes_of_an_image(last_use);
         // The oracle's weights in float64, the file, and what libtorch and the runtimes take for themselves.
         let numbers: usize = self.net.parameters().iter().map(|p| p.elements()).sum();
-        let always = 20 * numbers as u64 + (200 << 20) + working * together as u64;
+        // The images as they are given and as the network takes them.
+        let given = 5 * images * self.net.nodes()[0].shape.elements();
+        let always = 20 * numbers as u64 + (200 << 20) + given as u64 + working * together as u64;
         let fit = self.memory.saturating_sub(always) / held.max(1);
         let fit = usize::try_from(fit).unwrap_or(usize::MAX) / together * together;
         match fit {

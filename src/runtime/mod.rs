@@ -38,6 +38,9 @@ pub struct LoadOptions {
     /// Whether the model runs a few times only, beside others: then threads sleep while they wait for work, where the
     /// runtime has that choice, instead of running in circles.
     pub brief: bool,
+    /// Whether products may be rounded to TF32, 10 bits of each factor, where the runtime has that choice; they are not
+    /// unless this is asked for.
+    pub tf32: bool,
     /// Whether the session records where its nodes run, for [`Session::placement`]; runs take a little longer.
     pub placement: bool,
 }
@@ -84,6 +87,11 @@ pub trait Runtime: Sync {
 
     /// Whether it takes [`LoadOptions::threads`] into account.
     fn honours_threads(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes [`LoadOptions::tf32`] into account.
+    fn honours_tf32(&self) -> bool {
         false
     }
 

@@ -114,6 +114,10 @@ impl Runtime for Ort {
         matches!(self.provider, Provider::Cpu)
     }
 
+    fn honours_tf32(&self) -> bool {
+        self.provider == Provider::Cuda
+    }
+
     fn optimizations(&self) -> &'static [Optimization] {
         &[
             Optimization::None,

@@ -74,8 +74,7 @@ impl Provider {
         }
         match self {
             Self::Cpu => None,
-            // Without TF32, which would keep 10 bits of each factor.
-            Self::Cuda => Some(known(ep::CUDA::default().with_tf32(false))),
+            Self::Cuda => Some(known(ep::CUDA::default().with_tf32(options.tf32))),
             Self::TensorRt => Some(known(ep::TensorRT::default())),
             Self::OpenVino => {
                 // What it may compute in is said, or it takes bfloat16 where the processor has it.
