@@ -11,20 +11,13 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use incept::runtime::chromium;
 use serde_json::Value;
 use support::{change_values, export_small, run, spoil};
 
-/// A browser, by its variable or on the search path.
+/// The browser; says where there is none.
 fn browser() -> Option<PathBuf> {
-    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let on_path = || {
-        let folders = std::env::split_paths(&path);
-        let mut files = folders.flat_map(|folder| names.map(|name| folder.join(name)));
-        files.find(|file| file.is_file())
-    };
-    let found = named.or_else(on_path).filter(|file| file.is_file());
+    let found = chromium();
     if found.is_none() {
         println!("skipped: no Chromium was found (apt-get install chromium, or CHROMIUM)");
     }

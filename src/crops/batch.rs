@@ -21,12 +21,6 @@ pub struct CroppedImages {
     pixels: Vec<u8>,
 }
 
-/// The crops of one image.
-struct Rendered {
-    weights: Vec<u32>,
-    pixels: Vec<u8>,
-}
-
 impl CroppedImages {
     /// Decodes and crops files on all cores.
     ///
@@ -37,19 +31,16 @@ impl CroppedImages {
             .par_iter()
             .map_init(CropRenderer::new, |renderer, file| {
                 let image = load(file).map_err(CropError::Load)?;
-                let crops = plan.crops(image.width(), image.height())?;
-                let weights: Vec<u32> = crops.iter().map(|crop| crop.multiplicity).collect();
-                let pixels = renderer.render(&image, crops.iter().map(|weighted| weighted.crop))?;
-                Ok(Rendered { weights, pixels })
+                renderer.render_plan(&image, plan)
             });
-        let rendered: Vec<Result<Rendered, CropError>> = rendered.collect();
+        let rendered: Vec<Result<_, CropError>> = rendered.collect();
         let mut all = Self {
             size: plan.crop_size(),
             crops: vec![],
             pixels: vec![],
         };
         for (image, rendered) in rendered.into_iter().enumerate() {
-            let Rendered { weights, pixels } = rendered?;
+            let (weights, pixels) = rendered?;
             all.crops
                 .extend(weights.into_iter().map(|weight| (image, weight)));
             all.pixels.extend(pixels);

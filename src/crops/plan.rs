@@ -17,6 +17,15 @@ pub struct InputSize {
 }
 
 impl InputSize {
+    /// The size of a network's input; sides beyond any image's are the largest there is.
+    pub fn new(height: usize, width: usize) -> Self {
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        Self {
+            height: side(height),
+            width: side(width),
+        }
+    }
+
     /// The same height and width.
     pub fn square(side: u32) -> Self {
         Self {

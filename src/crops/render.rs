@@ -1,5 +1,5 @@
 //! From crops to pixels, and from pixels to a network's input.
-use super::{Crop, CropError, Rectangle};
+use super::{Crop, CropError, CropPlan, Rectangle};
 use crate::images::{Filter, Resizer, RgbImage, SourceBox};
 use incept_exporters::onnx::Scaling;
 
@@ -78,6 +78,21 @@ impl CropRenderer {
         let mut all = Vec::new();
         self.render_each(image, crops, |_, pixels| all.extend_from_slice(pixels))?;
         Ok(all)
+    }
+
+    /// Renders every crop of a plan; returns how often each counts, and the pixels of all.
+    ///
+    /// # Errors
+    /// As [`CropRenderer::render_each`], and where the plan does not suit the image.
+    pub fn render_plan(
+        &mut self,
+        image: &RgbImage,
+        plan: &CropPlan,
+    ) -> Result<(Vec<u32>, Vec<u8>), CropError> {
+        let crops = plan.crops(image.width(), image.height())?;
+        let weights = crops.iter().map(|crop| crop.multiplicity).collect();
+        let pixels = self.render(image, crops.iter().map(|weighted| weighted.crop))?;
+        Ok((weights, pixels))
     }
 
     fn render_upright(

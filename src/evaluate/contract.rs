@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use incept_exporters::onnx::proto::UINT8;
 use incept_exporters::onnx::{
     ElementType, Labels, ModelFacts, Preprocessing, Recipe, Scaling, ValueFacts,
 };
@@ -96,8 +95,7 @@ impl Interface {
             path,
             contract: contract.as_ref(),
         };
-        let input = facts.inputs.first();
-        let takes = model.takes(input)?;
+        let takes = model.takes(facts)?;
         let size = model.size(&takes, options)?;
         let view = model.view(&takes, size, options)?;
         let (output, values) = model.output(facts)?;
@@ -169,11 +167,12 @@ impl Model<'_> {
         }
     }
 
-    fn takes(&self, input: Option<&ValueFacts>) -> Result<Takes, EvaluateError> {
+    fn takes(&self, facts: &ModelFacts) -> Result<Takes, EvaluateError> {
+        let input = facts.inputs.first();
         let shape = input
             .map(|input| input.shape.as_slice())
             .unwrap_or_default();
-        let bytes = input.is_some_and(|input| input.element_type == UINT8);
+        let bytes = facts.takes_bytes();
         let known = |size: &Result<usize, String>| size.as_ref().ok().copied();
         let takes = match (bytes, shape) {
             (false, [batch, Ok(3), height, width]) | (true, [batch, height, width, Ok(3)]) => {
@@ -250,11 +249,7 @@ impl Model<'_> {
         (height, width): (usize, usize),
         options: &EvaluateOptions,
     ) -> Result<View, EvaluateError> {
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let input = InputSize {
-            height: side(height),
-            width: side(width),
-        };
+        let input = InputSize::new(height, width);
         let crops = options.crops.as_str();
         let recipe = self.recipe(options)?;
         if self.contract.is_some_and(Preprocessing::takes_any_image) {

@@ -44,7 +44,7 @@ impl Member {
         let facts = model.facts()?;
         let interface = Interface::read(path, &facts, dataset, options)?;
         let runtime = runtime::find(&options.runtime)?;
-        let described = format!("{}, {}", runtime.version()?, runtime.device());
+        let described = runtime.title()?;
         if !provenance.runtimes.contains(&described) {
             provenance.runtimes.push(described);
         }

@@ -144,12 +144,12 @@ fn crop_image(
     })?;
     let render = |view: &View| match view {
         View::Crops(plan) => {
-            let crops = plan.crops(image.width(), image.height())?;
+            let (weights, pixels) = renderer.render_plan(&image, plan)?;
             let size = plan.crop_size();
             Ok(Rendered {
-                weights: crops.iter().map(|crop| crop.multiplicity).collect(),
+                weights,
                 size: (size.height as usize, size.width as usize),
-                pixels: renderer.render(&image, crops.iter().map(|weighted| weighted.crop))?,
+                pixels,
             })
         }
         View::Whole(_) => Ok(Rendered {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use incept_exporters::net::{Net, NodeId};
 use incept_exporters::onnx::{Model, ModelFacts, NetworkFacts, Output, Preprocessing, Scaling};
 
-use super::feed::{Feed, takes_bytes};
+use super::feed::Feed;
 use super::{ImageOptions, ParityError, ParityReport, Rule, RuntimeChecked};
 use crate::crops::CroppedImages;
 use crate::provenance::Provenance;
@@ -78,7 +78,7 @@ impl Subject {
         let largest = self.batches.iter().copied().max().unwrap_or(1);
         match &self.images {
             Some((crops, scaling)) => {
-                Ok(Feed::of_crops(crops, *scaling, takes_bytes(&self.facts))?)
+                Ok(Feed::of_crops(crops, *scaling, self.facts.takes_bytes())?)
             }
             None => Ok(Feed::new(&self.net, &self.facts, seed, largest)),
         }
@@ -104,8 +104,7 @@ pub fn check(
     let mut checked = vec![];
     for runtime in &runtimes {
         let version = runtime.version()?;
-        let title = format!("{version}, {}", runtime.device());
-        provenance.runtimes.push(title);
+        provenance.runtimes.push(runtime.title()?);
         checked.push(RuntimeChecked {
             runtime: runtime.name().into(),
             version,

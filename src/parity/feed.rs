@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use incept_exporters::net::{Net, Shape};
-use incept_exporters::onnx::proto::UINT8;
 use incept_exporters::onnx::{ModelFacts, Preprocessing, Scaling};
 use incept_exporters::weights::random_image;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
@@ -24,7 +23,7 @@ impl Feed {
     /// that its crop is compared, and its resize is not: that has tests of its own beside Pillow.
     pub(crate) fn new(net: &Net, facts: &ModelFacts, seed: u64, batch: usize) -> Self {
         let shape = Net::batch_shape(&net.nodes()[0].shape, batch);
-        if !takes_bytes(facts) {
+        if !facts.takes_bytes() {
             let scaled = random(seed, &shape);
             return Self {
                 scaled,
@@ -91,12 +90,6 @@ impl Feed {
             None => InputTensor::Floats(self.scaled.slice_axis(Axis(0), images)),
         }
     }
-}
-
-/// Whether a model takes bytes.
-pub(crate) fn takes_bytes(facts: &ModelFacts) -> bool {
-    let input = facts.inputs.first();
-    input.is_some_and(|input| input.element_type == UINT8)
 }
 
 /// A batch of random numbers in [-1, 1), from the seed.

@@ -65,11 +65,7 @@ impl Opened {
             ));
         }
         let asked = self.net.options();
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let input = InputSize {
-            height: side(asked.image_height),
-            width: side(asked.image_width),
-        };
+        let input = InputSize::new(asked.image_height, asked.image_width);
         let recipe = contract
             .as_ref()
             .map_or_else(|| Recipe::of(&self.net), |contract| contract.recipe);

@@ -8,7 +8,6 @@ use incept_exporters::onnx::{
     BatchNorm, Cut, CutError, INPUT_NAME, ModelFacts, NetworkFacts, Parts,
 };
 
-use super::feed::takes_bytes;
 use super::rounding::{smallest_normal, unit_roundoff};
 
 /// The network's image, where the file computes it from bytes.
@@ -65,7 +64,7 @@ impl Layers {
         facts: &ModelFacts,
         network: &NetworkFacts,
     ) -> Result<Self, CutError> {
-        let takes_bytes = takes_bytes(facts);
+        let takes_bytes = facts.takes_bytes();
         let heads: Vec<NodeId> = network
             .outputs
             .iter()

@@ -14,6 +14,7 @@ mod web;
 
 pub use error::RuntimeError;
 pub use placement::{PlacedNode, Placement, RecordedValue, computes};
+pub use web::chromium;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -84,6 +85,14 @@ pub trait Runtime: Sync {
     /// # Errors
     /// [`RuntimeError::Missing`] with the way to get it.
     fn version(&self) -> Result<String, RuntimeError>;
+
+    /// Its version and its device, as results name it.
+    ///
+    /// # Errors
+    /// As [`Runtime::version`].
+    fn title(&self) -> Result<String, RuntimeError> {
+        Ok(format!("{}, {}", self.version()?, self.device()))
+    }
 
     /// Whether it takes [`LoadOptions::threads`] into account.
     fn honours_threads(&self) -> bool {

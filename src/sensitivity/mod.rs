@@ -105,7 +105,7 @@ pub fn sensitivity(
     let files = (model, options.weights.as_deref());
     let weights = weights_of(net, &opened.network, files, &mut provenance, &mut notes)?;
     let runtime = runtime::find(&options.runtime)?;
-    let title = format!("{}, {}", runtime.version()?, runtime.device());
+    let title = runtime.title()?;
     provenance.runtimes.push(title.clone());
 
     progress("decoding the images");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use incept_exporters::onnx::{Bytes, Parts, Scaling};
-use ndarray::{ArrayD, Axis, Slice};
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 use super::SensitivityError;
 use crate::crops::CroppedImages;
@@ -104,13 +104,14 @@ impl Runner<'_> {
         known: &Known,
     ) -> Result<Outputs, SensitivityError> {
         let find = |name: &str| known.iter().find(|(known, _)| known == name);
-        let images = match inputs.iter().all(|name| find(name).is_some()) && !inputs.is_empty() {
-            true => ArrayD::default(ndarray::IxDyn(&[0])),
-            false => self.images.scaled(some.clone(), self.scaling)?,
-        };
         if inputs.is_empty() {
+            let images = self.images.scaled(some, self.scaling)?;
             return Ok(session.run(images.view()));
         }
+        let images = match inputs.iter().all(|name| find(name).is_some()) {
+            true => ArrayD::default(IxDyn(&[0])),
+            false => self.images.scaled(some.clone(), self.scaling)?,
+        };
         let given: Vec<(&str, InputTensor<'_>)> = inputs
             .iter()
             .map(|&name| {

@@ -9,7 +9,7 @@ use prost::encoding::{
 use prost::{DecodeError, Message};
 
 use super::NetworkFacts;
-use super::proto::{Dimension, GraphProto, MODEL_GRAPH, ModelProto, ValueInfoProto};
+use super::proto::{Dimension, GraphProto, MODEL_GRAPH, ModelProto, UINT8, ValueInfoProto};
 
 /// Bytes that are not an ONNX model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -96,6 +96,12 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
+    /// Whether the model takes images as bytes.
+    pub fn takes_bytes(&self) -> bool {
+        let input = self.inputs.first();
+        input.is_some_and(|input| input.element_type == UINT8)
+    }
+
     /// Reads a model; tensors share the bytes given.
     ///
     /// # Errors

@@ -55,11 +55,7 @@ impl Installed {
         };
         let programs = "apt-get install nodejs npm chromium, then run ./scripts/setup.sh --web";
         let node = program("node").ok_or_else(|| missing("Node.js (`node`)", programs))?;
-        let chromium = match env::var_os(BROWSER_VARIABLE) {
-            Some(path) => Some(PathBuf::from(path)).filter(|path| path.is_file()),
-            None => BROWSERS.iter().find_map(|name| program(name)),
-        };
-        let chromium = chromium.ok_or_else(|| missing("Chromium (`chromium`)", programs))?;
+        let chromium = chromium().ok_or_else(|| missing("Chromium (`chromium`)", programs))?;
         let script = in_the_checkout(SCRIPT);
         let checkout = "run incept from a checkout of its sources";
         let script = script.ok_or_else(|| missing(&format!("`{SCRIPT}`"), checkout))?;
@@ -80,6 +76,14 @@ impl Installed {
             package: package.parent().map(Path::to_path_buf).unwrap_or_default(),
             version,
         })
+    }
+}
+
+/// The browser: the program that the variable `CHROMIUM` names, or Chromium on the search path.
+pub fn chromium() -> Option<PathBuf> {
+    match env::var_os(BROWSER_VARIABLE) {
+        Some(path) => Some(PathBuf::from(path)).filter(|path| path.is_file()),
+        None => BROWSERS.iter().find_map(|name| program(name)),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     InputTensor, LoadOptions, NamedOutput, Optimization, Placement, Runtime, RuntimeError, Session,
     shapes_of,
 };
+pub use browser::chromium;
 use browser::{Browser, Installed};
 
 const NAME: &str = "web";

@@ -19,6 +19,7 @@ use crate::net::Net;
 use crate::text::hex;
 use crate::weights::{Weights, digest, not_finite};
 
+/// Why the pass stopped.
 pub(super) enum StreamError {
     Io(io::Error),
     Export(ExportError),
@@ -44,12 +45,14 @@ impl From<ExportError> for StreamError {
         Self::Export(error)
     }
 }
+
 /// Bytes of tensors that are computed while others are written.
 const WINDOW: u64 = 8 << 20;
 
 /// Small tensors of a model whose others lie in a data file, by their place in the order of tensors.
 pub(super) type Small = HashMap<usize, Vec<u8>>;
 
+/// An export, before and after its pass.
 pub(super) struct Export<'a> {
     pub(super) net: &'a Net,
     pub(super) weights: &'a Weights,
