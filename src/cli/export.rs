@@ -14,7 +14,7 @@ use incept_exporters::weights::Weights;
 use interface::InterfaceArguments;
 
 use super::network::NetworkArguments;
-use super::output::{Align, message, table, thousands};
+use super::output::{Align, message, table, thousands, with_ending};
 use super::weights::FileArguments;
 use super::{Failure, Outcome};
 use crate::provenance::Provenance;
@@ -89,24 +89,31 @@ struct PrecisionArguments {
 
 impl PrecisionArguments {
     /// Says where a plan was measured with other weights than are exported.
-    fn note_other_weights(&self, weights: &Weights) -> Result<(), Failure> {
-        let Some(path) = &self.precision_plan else {
-            return Ok(());
-        };
-        let measured = PrecisionPlan::read(path)?.measured;
-        if measured.is_some_and(|measured| measured.weights_sha256 != weights.sha256()) {
+    fn note_other_weights(&self, plan: Option<&PrecisionPlan>, weights: &Weights) {
+        let measured = plan.and_then(|plan| plan.measured.as_ref());
+        let other = measured.is_some_and(|measured| measured.weights_sha256 != weights.sha256());
+        if let (Some(path), true) = (&self.precision_plan, other) {
             message(&format!(
                 "note: {} was measured with other weights: what it says of flips is not said of these",
                 path.display()
             ));
         }
-        Ok(())
     }
 
-    fn options(&self, net: &Net) -> Result<PrecisionOptions, Failure> {
-        let planned = match &self.precision_plan {
-            Some(path) => PrecisionPlan::read(path)?.options(net, path)?,
-            None => PrecisionOptions::throughout(self.precision),
+    /// The plan, where one is named.
+    fn plan(&self) -> Result<Option<PrecisionPlan>, Failure> {
+        let path = self.precision_plan.as_deref();
+        Ok(path.map(PrecisionPlan::read).transpose()?)
+    }
+
+    fn options(
+        &self,
+        plan: Option<&PrecisionPlan>,
+        net: &Net,
+    ) -> Result<PrecisionOptions, Failure> {
+        let planned = match (plan, &self.precision_plan) {
+            (Some(plan), Some(path)) => plan.options(net, path)?,
+            _ => PrecisionOptions::throughout(self.precision),
         };
         let options = PrecisionOptions {
             half_inputs_outputs: self.half_inputs_outputs,
@@ -175,9 +182,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
             (entry, net, None)
         }
     };
+    let plan = arguments.precision.plan()?;
     let options = ExportOptions {
         batch_norm: arguments.batch_norm,
-        precision: arguments.precision.options(&net)?,
+        precision: arguments.precision.options(plan.as_ref(), &net)?,
         ..ExportOptions::default()
     };
     let options = arguments
@@ -188,7 +196,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Failure> {
         onnx::check_size(&net, &options)?;
     }
     let weights = weights.unwrap_or_else(|| Weights::initial(&net, arguments.seed));
-    arguments.precision.note_other_weights(&weights)?;
+    arguments
+        .precision
+        .note_other_weights(plan.as_ref(), &weights);
     let destination = arguments.destination()?;
     let exported = onnx::export(&net, &weights, &options, &destination)?;
     let source = match &arguments.weights {
@@ -231,11 +241,7 @@ impl Arguments {
         let beside = |asked: &Option<Option<PathBuf>>, ending: &str| {
             let named = |file: &Option<PathBuf>| match file {
                 Some(file) => file.clone(),
-                None => {
-                    let mut name = model.clone().into_os_string();
-                    name.push(ending);
-                    name.into()
-                }
+                None => with_ending(model, ending),
             };
             asked.as_ref().map(named)
         };

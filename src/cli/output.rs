@@ -1,7 +1,7 @@
 //! Printing: data to standard output, progress to standard error, tables with aligned columns.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use incept_exporters::files;
 use serde::Serialize;
@@ -30,6 +30,13 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), supe
         return Ok(print(&json(value)?)?);
     }
     Ok(files::write_json(path, value)?)
+}
+
+/// The path of a file beside another: its own with an ending more.
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Whether `--json -` asks for data only.

@@ -6,7 +6,7 @@ use clap::Args;
 use incept_exporters::files::folder_of;
 use incept_exporters::onnx::Precision;
 
-use super::output::{Align, conclude, message, progress, table, thousands};
+use super::output::{Align, conclude, message, progress, table, thousands, with_ending};
 use super::{Failure, Outcome};
 use crate::evaluate::interval;
 use crate::parity::ImageOptions;
@@ -95,12 +95,9 @@ pub(super) fn run(
             "run the command once for each",
         ));
     }
-    check_places(arguments.plan.as_deref(), shared.json)?;
-    let journal = arguments.plan.as_ref().map(|plan| {
-        let mut path = plan.clone().into_os_string();
-        path.push(".journal");
-        PathBuf::from(path)
-    });
+    let plan = arguments.plan.as_deref();
+    check_places(plan, shared.json)?;
+    let journal = plan.map(|plan| with_ending(plan, ".journal"));
     let default = SensitivityOptions::new(vec![]);
     let options = SensitivityOptions {
         weights: shared.weights.map(Path::to_path_buf),
@@ -122,7 +119,7 @@ pub(super) fn run(
         ));
     }
     let concluded = conclude(&report, || text(&report), shared.json, &report.notes, true)?;
-    if let (Some(plan), Some(journal)) = (&arguments.plan, &journal) {
+    if let (Some(plan), Some(journal)) = (plan, &journal) {
         report.to_plan().write(plan)?;
         message(&format!("wrote {}: the plan", plan.display()));
         forget(journal)?;
