@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use incept::crops::{CropPlan, CroppedImages, InputSize};
@@ -30,6 +30,25 @@ fn images(folder: &Path) -> PathBuf {
     let place = data.to_str().unwrap();
     run(["synth", place, "--images", "60", "--classes", "10"]).code(0);
     data.join("train")
+}
+
+/// Exports a network of the zoo, small, from a file of weights.
+fn write_model(entry: &Entry, weights: &str, model: &str, arguments: &[&str]) {
+    let mut command = incept();
+    command.args(["export", entry.name, "--variant", entry.variant]);
+    command
+        .args(["--weights", weights, "-o", model])
+        .args(SMALL);
+    let said: Said = command.args(arguments).output().unwrap().into();
+    said.code(0);
+}
+
+/// The measurement of a model on images.
+fn measure(model: &str, weights: &str, data: &Path) -> Command {
+    let mut command = incept();
+    command.args(["check", model, "--weights", weights, "--sensitivity"]);
+    command.arg("--images").arg(data);
+    command
 }
 
 /// A model whose answers differ from image to image, and its weights: of random features every image has the same most
@@ -67,22 +86,7 @@ fn export(folder: &Path, data: &Path, entry: &Entry) -> (String, String) {
         .collect();
     random.insert("logits/bias", Tensor::owned(vec![10], centred));
     random.write(Path::new(&weights), &BTreeMap::new()).unwrap();
-    let mut command = incept();
-    command.args([
-        "export",
-        entry.name,
-        "--variant",
-        entry.variant,
-        "--weights",
-        &weights,
-    ]);
-    let said: Said = command
-        .args(["-o", &model])
-        .args(SMALL)
-        .output()
-        .unwrap()
-        .into();
-    said.code(0);
+    write_model(entry, &weights, &model, &[]);
     (model, weights)
 }
 
@@ -116,16 +120,8 @@ fn a_plan_keeps_its_bound_and_is_the_cheapest_that_was_run() {
         let (model, weights) = export(folder.path(), &data, entry);
         let what = format!("{} ({})", entry.name, entry.variant);
         let (plan, planned) = (format!("{model}.toml"), format!("{model}.planned.onnx"));
-        let mut command = incept();
+        let mut command = measure(&model, &weights, &data);
         command.args([
-            "check",
-            &model,
-            "--weights",
-            &weights,
-            "--sensitivity",
-            "--images",
-        ]);
-        command.arg(&data).args([
             "--lower-to",
             "bf16,int8",
             "--max-flips",
@@ -142,20 +138,7 @@ fn a_plan_keeps_its_bound_and_is_the_cheapest_that_was_run() {
         let (images, allowed) = (number(&report["images"]), number(&report["flips_allowed"]));
         assert_eq!((images, allowed), (40, 1), "{what}");
 
-        let mut command = incept();
-        command.args([
-            "export",
-            entry.name,
-            "--variant",
-            entry.variant,
-            "--weights",
-            &weights,
-        ]);
-        command
-            .args(["--precision-plan", &plan, "-o", &planned])
-            .args(SMALL);
-        let said: Said = command.output().unwrap().into();
-        said.code(0);
+        write_model(entry, &weights, &planned, &["--precision-plan", &plan]);
 
         let pairs = || {
             let (before, after) = (top1(model.as_ref(), &data), top1(planned.as_ref(), &data));
@@ -235,18 +218,8 @@ fn what_breaks_the_bound_stays_in_float32() {
     for entry in [&REGISTRY[0], &REGISTRY[5]] {
         let (model, weights) = export(folder.path(), &data, entry);
         let with = |flips: &str| -> Value {
-            let mut command = incept();
-            command.args([
-                "check",
-                &model,
-                "--weights",
-                &weights,
-                "--sensitivity",
-                "--images",
-            ]);
-            command
-                .arg(&data)
-                .args(["--max-flips", flips, "--lower-to", "int8", "--json", "-"]);
+            let mut command = measure(&model, &weights, &data);
+            command.args(["--max-flips", flips, "--lower-to", "int8", "--json", "-"]);
             let said: Said = command.output().unwrap().into();
             serde_json::from_str(&said.code(0).stdout).unwrap()
         };
@@ -274,18 +247,13 @@ fn what_breaks_the_bound_stays_in_float32() {
                 entry.name, entry.variant, block["block"]
             );
             std::fs::write(at("one.toml"), plan).unwrap();
-            let mut command = incept();
-            command.args([
-                "export",
-                entry.name,
-                "--variant",
-                entry.variant,
-                "--weights",
+            let plan = at("one.toml");
+            write_model(
+                entry,
                 &weights,
-            ]);
-            command.args(["--precision-plan", &at("one.toml"), "-o", &at("one.onnx")]);
-            let said: Said = command.args(SMALL).output().unwrap().into();
-            said.code(0);
+                &at("one.onnx"),
+                &["--precision-plan", &plan],
+            );
             let after = top1(at("one.onnx").as_ref(), &data);
             let flips = before
                 .iter()
@@ -450,16 +418,8 @@ fn an_interrupted_measurement_goes_on() {
     let (model, weights) = export(folder.path(), &data, &REGISTRY[0]);
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     let command = |plan: &str| {
-        let mut command = incept();
-        command.args([
-            "check",
-            &model,
-            "--weights",
-            &weights,
-            "--sensitivity",
-            "--images",
-        ]);
-        command.arg(&data).args(["--plan", plan]);
+        let mut command = measure(&model, &weights, &data);
+        command.args(["--plan", plan]);
         command
     };
     let (whole, parts) = (at("whole.toml"), at("parts.toml"));
